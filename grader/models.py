@@ -1,0 +1,136 @@
+"""The record's tables: courses, members, releases, submissions, jobs, reports, feedback."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, Index, String, TypeDecorator, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """A moment in UTC. Naive times are refused; SQLite, which has no time zones, gives them back aware."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive times, store UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment needs a time zone: use datetime.now(UTC)")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give the moment back in UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """All tables of the record."""
+
+    type_annotation_map = {datetime: UTCDateTime, dict[str, Any]: JSON, list[Any]: JSON}  # noqa: RUF012 (SQLAlchemy's own form)
+
+
+class Course(Base):
+    """A group of students and instructors with its own gradebook."""
+
+    __tablename__ = "course"
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    title: Mapped[str] = mapped_column(String(200))
+    created_at: Mapped[datetime]
+
+
+class Member(Base):
+    """A person in a course. The hub's groups nbgrader-<course> and formgrade-<course> are made from these."""
+
+    __tablename__ = "member"
+    course: Mapped[str] = mapped_column(ForeignKey("course.id"), primary_key=True)
+    username: Mapped[str] = mapped_column(String(64), primary_key=True, index=True)
+    role: Mapped[str] = mapped_column(String(16))  # student | instructor
+    name: Mapped[str] = mapped_column(String(200), default="")
+    email: Mapped[str] = mapped_column(String(254), default="")
+    section: Mapped[str] = mapped_column(String(64), default="")  # the roster's "group"
+
+
+class Release(Base):
+    """A lab offered to a course. Releasing again replaces the archive and keeps the row."""
+
+    __tablename__ = "release"
+    __table_args__ = (UniqueConstraint("course", "lab"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    course: Mapped[str] = mapped_column(ForeignKey("course.id"))
+    lab: Mapped[str] = mapped_column(String(64))
+    title: Mapped[str] = mapped_column(String(200))
+    environment: Mapped[str] = mapped_column(String(32))
+    sha256: Mapped[str] = mapped_column(String(64))  # blob: zip of the student's files
+    max_points: Mapped[float]
+    released_at: Mapped[datetime]
+    released_by: Mapped[str] = mapped_column(String(64))
+    due_at: Mapped[datetime | None]
+    withdrawn_at: Mapped[datetime | None]
+
+
+class Submission(Base):
+    """What a student handed in at one moment; never changed afterwards."""
+
+    __tablename__ = "submission"
+    __table_args__ = (Index("ix_submission_newest", "course", "lab", "username", "received_at"),)
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)  # random, unguessable
+    course: Mapped[str] = mapped_column(ForeignKey("course.id"))
+    lab: Mapped[str] = mapped_column(String(64))
+    username: Mapped[str] = mapped_column(String(64))
+    received_at: Mapped[datetime]
+    sha256: Mapped[str] = mapped_column(String(64))  # blob: zip as it was sent
+    size_bytes: Mapped[int]
+    receipt: Mapped[str]  # the signed proof, as it was given out
+
+
+class Job(Base):
+    """One request to grade a set of submissions."""
+
+    __tablename__ = "job"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    course: Mapped[str] = mapped_column(ForeignKey("course.id"))
+    lab: Mapped[str] = mapped_column(String(64))
+    requested_by: Mapped[str] = mapped_column(String(64))
+    state: Mapped[str] = mapped_column(String(16))  # waiting | running | done | failed
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    total: Mapped[int] = mapped_column(default=0)
+    done: Mapped[int] = mapped_column(default=0)
+    message: Mapped[str] = mapped_column(default="")
+
+
+class Report(Base):
+    """The marks and messages of a whole submission."""
+
+    __tablename__ = "report"
+    submission_id: Mapped[str] = mapped_column(ForeignKey("submission.id"), primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"))
+    state: Mapped[str] = mapped_column(String(16))  # graded | needs-manual | failed (a fault of ours: no mark)
+    points: Mapped[float | None]
+    max_points: Mapped[float]
+    exercises: Mapped[list[Any]]  # [{"exercise", "points", "max_points", "message"}]
+    message: Mapped[str] = mapped_column(default="")  # what went wrong with the submission as a whole
+    release_sha256: Mapped[str] = mapped_column(String(64))
+    notebooks: Mapped[dict[str, Any]]  # notebook name -> sha256 of the executed notebook
+    graded_at: Mapped[datetime]
+    in_gradebook_at: Mapped[datetime | None]  # set by the writer, last
+
+
+class Feedback(Base):
+    """Feedback on a submission that the student may read."""
+
+    __tablename__ = "feedback"
+    submission_id: Mapped[str] = mapped_column(ForeignKey("submission.id"), primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64))  # blob: zip of <notebook>.html
+    released_at: Mapped[datetime]
+    released_by: Mapped[str] = mapped_column(String(64))
+    points: Mapped[float | None]  # as the gradebook had them at that moment
+    max_points: Mapped[float | None]

@@ -1,0 +1,86 @@
+"""What every sandbox owes: run one command of a submission inside walls, and say how it ended."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+class SandboxError(Exception):
+    """The walls could not be set up: a fault of ours, which never costs marks."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one run may use at most."""
+
+    memory_mb: int
+    pids: int
+    disk_mb: int
+    cpus: float
+    wall_s: float
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command to run inside the walls.
+
+    argv: as seen inside. `python3` is the environment's own interpreter.
+    work: host folder whose content is copied to the run's working folder; nothing is written back to it.
+    sockets: host folder (empty, of this run alone) that is shared with the inside at the same path, for the
+        kernel's ipc sockets; None for a plain command.
+    """
+
+    argv: Sequence[str]
+    work: Path
+    limits: Limits
+    sockets: Path | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a run ended. reason: exited | killed | memory | time | pids | disk."""
+
+    code: int
+    reason: str
+
+
+class Run(ABC):
+    """A command that is running inside the walls."""
+
+    @abstractmethod
+    def poll(self) -> Exit | None:
+        """Say how it ended, or None while it runs."""
+
+    @abstractmethod
+    def wait(self, timeout_s: float | None = None) -> Exit | None:
+        """Wait for the end, at most `timeout_s`; None if it still runs."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """End it and everything it started, at once. Safe to call again."""
+
+    @abstractmethod
+    def interrupt(self) -> None:
+        """Send SIGINT to the command itself."""
+
+    @abstractmethod
+    def output(self, limit_bytes: int = 65536) -> bytes:
+        """The first `limit_bytes` of what it printed."""
+
+
+class Sandbox(ABC):
+    """A place where untrusted code runs. One file each in this folder; tests/contracts tries them all."""
+
+    name: str
+
+    @abstractmethod
+    def start(self, command: Command) -> Run:
+        """Start `command`. Raises SandboxError if the walls cannot be set up."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End every run and free what is held."""

@@ -1,0 +1,1 @@
+"""Who is here, where their server runs, what pages they see."""

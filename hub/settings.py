@@ -1,0 +1,109 @@
+"""Every knob of an ICT Labs site: typed, frozen, documented; one table per package, read from ictlabs.toml."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from grader.settings import Closed, GraderSettings, Places
+
+
+class SettingsError(Exception):
+    """ictlabs.toml cannot be used; the message names the file, the key and what to do."""
+
+
+class SiteSettings(Closed):
+    """The [site] table: what the academy is and where it keeps its data."""
+
+    name: str = Field(default="ICT Labs", description="The academy's name, shown on every page.")
+    data_dir: Path = Field(default=Path("var"), description="Folder of all data; relative to ictlabs.toml.")
+    database_url: str | None = Field(
+        default=None, description="SQLAlchemy URL of the record; empty means SQLite in data_dir."
+    )
+    timezone: str = Field(default="UTC", description="IANA time zone in which due times are shown.")
+
+
+class HubSettings(Closed):
+    """The [hub] table: entry, servers and their limits."""
+
+    host: str = Field(default="127.0.0.1", description="Address the site listens on. Process mode allows loopback only.")
+    port: int = Field(default=8000, ge=1, le=65535, description="Port the site listens on.")
+    spawner: Literal["auto", "docker", "process"] = Field(
+        default="auto", description="docker: containers. process: local processes. auto: docker where an Engine answers."
+    )
+    image_prefix: str = Field(default="ictlabs", description="Images are named PREFIX/ENVIRONMENT:VERSION.")
+    network: str = Field(default="ictlabs", description="Docker network of students' servers; made when missing.")
+    internet: bool = Field(default=False, description="Let students' containers reach the internet.")
+    memory_mb: int = Field(default=1024, gt=0, description="Memory of a student's server, in MiB.")
+    cpus: float = Field(default=2.0, gt=0, description="CPU cores a student's server may use at most.")
+    pids: int = Field(default=512, gt=0, description="Processes of a student's server.")
+    start_timeout_s: int = Field(default=90, gt=0, description="Time a student's server may take to start, in seconds.")
+    open_signup: bool = Field(default=True, description="Show the sign-up page. Accounts still need approval.")
+    min_password_chars: int = Field(default=10, ge=8, description="Shortest password allowed.")
+    failed_logins: int = Field(default=5, gt=0, description="Wrong passwords before an account is locked for a while.")
+    lockout_s: int = Field(default=600, gt=0, description="How long a lock-out lasts, in seconds.")
+    admins: tuple[str, ...] = Field(default=(), description="People who may do everything on the hub.")
+
+
+class PortalSettings(Closed):
+    """The [portal] table: the pages."""
+
+    session_h: int = Field(default=12, gt=0, description="Hours before a person logs in to the portal again.")
+
+
+class LabsSettings(Closed):
+    """The [labs] table: where labs are found."""
+
+    folders: tuple[Path, ...] = Field(
+        default=(), description="Folders of further labs beside the catalog; relative to ictlabs.toml."
+    )
+
+
+class Settings(Closed):
+    """A whole site."""
+
+    site: SiteSettings = SiteSettings()
+    hub: HubSettings = HubSettings()
+    portal: PortalSettings = PortalSettings()
+    grader: GraderSettings = GraderSettings()
+    labs: LabsSettings = LabsSettings()
+    root: Path = Field(default=Path("."), description="Folder that relative paths start from; not a key of the file.")
+
+    @property
+    def places(self) -> Places:
+        """Where this site keeps things."""
+        return Places(data=(self.root / self.site.data_dir).resolve())
+
+    @property
+    def database_url(self) -> str:
+        """SQLAlchemy URL of the record."""
+        return self.site.database_url or self.places.store_url
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Read ictlabs.toml.
+
+    `path`: the file; else $ICTLABS_SETTINGS; else ./ictlabs.toml, which may be missing (all defaults).
+    Raises SettingsError that names file, key and remedy.
+    """
+    named = path or (Path(os.environ["ICTLABS_SETTINGS"]) if os.environ.get("ICTLABS_SETTINGS") else None)
+    file = named or Path("ictlabs.toml")
+    if not file.exists():
+        if named:
+            raise SettingsError(f"{file}: no such file. Copy ictlabs.example.toml there, or leave the option out.")
+        return Settings(root=Path.cwd())
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file}: not valid TOML: {error}. Mend that line and start again.") from error
+    if "root" in table:
+        raise SettingsError(f"{file}: root: not a key of the file. Remove it; paths start from the file's folder.")
+    try:
+        return Settings.model_validate({**table, "root": file.resolve().parent})
+    except ValidationError as error:
+        lines = [f"{file}: {'.'.join(map(str, e['loc']))}: {e['msg']}." for e in error.errors()]
+        raise SettingsError("\n".join(lines) + "\nictlabs.example.toml explains every key.") from error

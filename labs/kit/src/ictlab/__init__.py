@@ -1,0 +1,1 @@
+"""The student's side of ICT Labs: the only thing of ours inside lab images."""
