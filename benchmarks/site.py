@@ -1,0 +1,121 @@
+"""A whole demo site for a measurement or an end-to-end test: started by `ict up --demo`, stopped by Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+
+ACCOUNT = re.compile(r"^\s*(teacher|alice|bob)\s+(?:password\s+)?(\S{8,})\s*$", re.MULTILINE)
+
+
+def free_ports(count: int) -> list[int]:
+    """Find `count` TCP ports in a row that nothing listens on."""
+    while True:
+        with socket.socket() as first:
+            first.bind(("127.0.0.1", 0))
+            base = int(first.getsockname()[1])
+        if base + count > 65535:
+            continue
+        for port in range(base, base + count):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+        else:
+            return list(range(base, base + count))
+
+
+class DemoSite:
+    """A demo site in `folder` with spawner `docker` or `process`; a context manager.
+
+    After it is entered: `url`, `passwords` (name -> password), `started_s` (seconds from nothing to ready).
+    """
+
+    def __init__(self, folder: Path, spawner: str, timeout_s: float = 300) -> None:
+        self.folder = folder
+        self.spawner = spawner
+        self.timeout_s = timeout_s
+        self.port = free_ports(4)[0]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.passwords: dict[str, str] = {}
+        self.started_s = 0.0
+        self.log = folder / "up.log"
+
+    def __enter__(self) -> DemoSite:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        settings = self.folder / "ictlabs.toml"
+        settings.write_text(
+            f'[site]\ndata_dir = "var"\n[hub]\nport = {self.port}\nspawner = "{self.spawner}"\nnetwork = "ictlabs-{self.port}"\n'
+        )
+        began = time.perf_counter()
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "hub.cli", "--settings", str(settings), "up", "--demo"],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )
+        try:
+            self._wait_until_ready(began)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def _wait_until_ready(self, began: float) -> None:
+        while time.perf_counter() - began < self.timeout_s:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"`ict up` ended with {self.process.returncode}:\n{self.text()[-4000:]}")
+            self.passwords |= dict(ACCOUNT.findall(self.text()))
+            if self.answers() and len(self.passwords) == 3:
+                self.started_s = time.perf_counter() - began
+                return
+            time.sleep(0.1)
+        raise TimeoutError(f"the site was not ready after {self.timeout_s} s:\n{self.text()[-4000:]}")
+
+    def text(self) -> str:
+        """What `ict up` has printed."""
+        return self.log.read_text(errors="replace")
+
+    def answers(self) -> bool:
+        """Whether the portal answers through the proxy."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/services/portal/health", timeout=5) as answer:  # noqa: S310 (loopback)
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def ict(self, *arguments: str, timeout_s: float = 600) -> subprocess.CompletedProcess[str]:
+        """Run an `ict` command on this site."""
+        return subprocess.run(
+            [sys.executable, "-m", "hub.cli", "--settings", str(self.folder / "ictlabs.toml"), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+
+    def stop(self) -> int:
+        """Press Ctrl-C and wait; returns the exit code."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGINT)
+        try:
+            return self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            return self.process.wait()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
