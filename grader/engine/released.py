@@ -1,0 +1,96 @@
+"""What a course was given to solve, as the server holds it: the only source of points and locked text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+PREFIXES = ("check-", "written-")
+
+
+@dataclass(frozen=True)
+class ReleasedCell:
+    """One nbgrader cell. A check's `source` has the hidden tests; `points` is None for what earns nothing."""
+
+    name: str
+    cell_type: str
+    source: str
+    checksum: str | None
+    grade: bool
+    solution: bool
+    task: bool
+    locked: bool
+    points: float | None
+
+    @property
+    def exercise(self) -> str:
+        """The exercise this cell belongs to; in an ordinary nbgrader notebook each graded cell is one."""
+        for prefix in PREFIXES:
+            if self.name.startswith(prefix):
+                return self.name.removeprefix(prefix).removesuffix("-hidden")
+        return self.name
+
+    @property
+    def is_check(self) -> bool:
+        """Whether running it gives the mark (a written answer is marked by a person)."""
+        return self.grade and not self.solution and self.cell_type == "code"
+
+    @property
+    def hides_tests(self) -> bool:
+        """Whether students must not read its source."""
+        return "BEGIN HIDDEN TESTS" in self.source
+
+    def metadata(self) -> dict[str, Any]:
+        """Its nbgrader metadata, schema 3."""
+        meta: dict[str, Any] = {
+            "schema_version": 3,
+            "grade_id": self.name,
+            "grade": self.grade,
+            "solution": self.solution,
+            "locked": self.locked,
+            "task": self.task,
+            "cell_type": self.cell_type,
+        }
+        if self.checksum:
+            meta["checksum"] = self.checksum
+        if self.points is not None:
+            meta["points"] = self.points
+        return meta
+
+
+@dataclass(frozen=True)
+class ReleasedNotebook:
+    """One notebook of a release. `cells` has only nbgrader's cells, in the order of the release."""
+
+    name: str
+    cells: tuple[ReleasedCell, ...]
+    kernelspec: Mapping[str, Any] | None = None
+
+    def cell(self, name: str) -> ReleasedCell | None:
+        """The cell with that id."""
+        return next((c for c in self.cells if c.name == name), None)
+
+    @property
+    def max_points(self) -> float:
+        """Points of all its cells."""
+        return sum(c.points or 0.0 for c in self.cells)
+
+
+@dataclass(frozen=True)
+class ReleasedLab:
+    """A release as the engine needs it.
+
+    files: path -> bytes of everything beside the notebooks; they overwrite what the student sent.
+    sha256: of the released archive, to know a report of another release.
+    """
+
+    name: str
+    notebooks: tuple[ReleasedNotebook, ...]
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    sha256: str = ""
+
+    @property
+    def max_points(self) -> float:
+        """Points of all its notebooks."""
+        return sum(n.max_points for n in self.notebooks)
