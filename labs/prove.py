@@ -1,0 +1,177 @@
+"""What every lab must satisfy before anyone sees it; how a notebook is graded is passed in.
+
+A lab of ours gets every proof. An nbgrader assignment folder has no attempts and its text is not ours: it is
+built, its solution earns every point, its release none, and nothing leaks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+
+import nbformat
+from nbformat import NotebookNode
+from pydantic import BaseModel, ConfigDict
+
+from labs import build, leaks, prose
+from labs.model import Attempt, Lab, LabError
+
+Marks = Mapping[str, float]  # exercise -> points earned; an exercise that is not there earned nothing
+Grade = Callable[[Lab, NotebookNode], Marks]
+
+GRADING_LIMIT_S = 120.0  # for one notebook with an answer to everything, kernel start included
+
+
+class Proof(BaseModel):
+    """One thing shown, or not, about a lab. message: what was shown; if not, what is wrong and where."""
+
+    model_config = ConfigDict(frozen=True)
+
+    lab: str
+    name: str
+    passed: bool
+    message: str
+    seconds: float
+
+
+def prove(lab: Lab, grade: Grade) -> list[Proof]:
+    """Try every proof on `lab`, marks being given by `grade` in the lab's environment."""
+    return list(proofs(lab, grade))
+
+
+def proofs(lab: Lab, grade: Grade | None) -> Iterator[Proof]:
+    """Try the proofs one by one, as `prove`. Without `grade` only those that run nothing."""
+    yield (built := _tried(lab, "builds", _builds))
+    if not built.passed:
+        return
+    static: list[tuple[str, Callable[[Lab], str]]] = [("leaks nothing", _leaks_nothing)]
+    if lab.format == "myst":
+        static += [("text", _text), ("attempts declared", _attempts_declared)]
+    for name, check in static:
+        yield _tried(lab, name, check)
+    if grade is None:
+        return
+    ours = lab.format == "myst"
+    yield _tried(lab, "solution earns all", partial(_solution_earns_all, grade=grade))
+    yield _tried(lab, "release earns nothing", partial(_release_earns_nothing, grade=grade))
+    if ours:
+        yield _tried(lab, "earns the same again", partial(_solution_earns_all, grade=grade))
+    try:
+        attempts = lab.attempts() if ours else ()
+    except LabError:
+        return  # "attempts declared" said so
+    for attempt in attempts:
+        yield _tried(lab, f"attempt {attempt.name}", partial(_attempt_earns, attempt=attempt, grade=grade))
+
+
+def _tried(lab: Lab, name: str, check: Callable[[Lab], str]) -> Proof:
+    """Run one proof: what it returns was shown; a LabError says what is wrong."""
+    start = time.monotonic()
+    try:
+        message, passed = check(lab), True
+    except LabError as error:
+        message, passed = str(error), False
+    return Proof(
+        lab=lab.name, name=name, passed=passed, message=message, seconds=round(time.monotonic() - start, 2)
+    )
+
+
+# ---------------------------------------------------------------- without running anything
+
+
+def _builds(lab: Lab) -> str:
+    once, again = build.source_notebooks(lab), build.source_notebooks(lab)
+    if {name: nbformat.writes(n) for name, n in once.items()} != {
+        n: nbformat.writes(b) for n, b in again.items()
+    }:
+        raise LabError(f"{lab.folder}: built twice, it differs. Something in it is random.")
+    for source in once.values():
+        try:
+            release = build.released(source)
+        except Exception as error:  # nbgrader raises RuntimeError and its own
+            raise LabError(f"{lab.folder}: nbgrader cannot make a release: {error}") from error
+        if lab.format == "myst":
+            leaks.release_is_valid(lab, release)
+    build.data_files(lab)
+    return f"{len(lab.exercise)} exercises, {lab.max_points:g} points"
+
+
+def _leaks_nothing(lab: Lab) -> str:
+    count = 0
+    for source in build.source_notebooks(lab).values():
+        found = leaks.leaks(source, build.released(source), _texts_beside(lab))
+        if found:
+            raise LabError("\n".join(f"{lab.folder}: {leak}" for leak in found))
+        count += leaks.secret_pieces(source)
+    return f"{count} pieces of solutions and hidden checks, none in the release"
+
+
+def _texts_beside(lab: Lab) -> dict[str, str]:
+    """The data files that students get, as text."""
+    return {
+        name: file.read_text(encoding="utf-8", errors="replace")
+        for name, file in build.data_files(lab).items()
+    }
+
+
+def _text(lab: Lab) -> str:
+    if problems := prose.problems(lab, build.source_notebook(lab)):
+        raise LabError("\n".join(f"{lab.text}: {problem}" for problem in problems))
+    return "headings, pictures, hints and sentences are in order"
+
+
+def _attempts_declared(lab: Lab) -> str:
+    attempts = lab.attempts()
+    if len(attempts) < 3:
+        raise LabError(f"{lab.folder / 'attempts'}: {len(attempts)} attempts; a lab has at least three.")
+    return f"{len(attempts)} attempts"
+
+
+# ---------------------------------------------------------------- marks
+
+
+def _automatic(lab: Lab) -> dict[str, float]:
+    """The points that no instructor has to give: exercise -> points of its check cells."""
+    points: dict[str, float] = {}
+    exercises = build.exercises_by_cell(lab)
+    for source in build.source_notebooks(lab).values():
+        for cell in source.cells:
+            meta = cell.metadata.get("nbgrader", {})
+            if meta.get("grade") and not meta.get("solution") and cell.cell_type == "code":
+                exercise = exercises[meta["grade_id"]]
+                points[exercise] = points.get(exercise, 0) + float(meta["points"])
+    return points
+
+
+def _compare(lab: Lab, notebook: NotebookNode, expected: Marks, grade: Grade) -> str:
+    """Grade `notebook` and insist on exactly the expected marks, in time."""
+    start = time.monotonic()
+    marks = grade(lab, notebook)
+    seconds = time.monotonic() - start
+    wrong = [
+        f"{exercise} earned {marks.get(exercise, 0):g}, must earn {points:g}"
+        for exercise, points in expected.items()
+        if abs(marks.get(exercise, 0) - points) > 1e-6
+    ]
+    if wrong:
+        raise LabError(f"{lab.folder}: {'; '.join(wrong)}")
+    if seconds > GRADING_LIMIT_S:
+        raise LabError(f"{lab.folder}: took {seconds:.0f} s to grade, {GRADING_LIMIT_S:.0f} s is the limit.")
+    return f"{sum(expected.values()):g} of {sum(_automatic(lab).values()):g} points"
+
+
+def _solution_earns_all(lab: Lab, grade: Grade) -> str:
+    return _compare(lab, build.solved_notebook(lab), _automatic(lab), grade)
+
+
+def _release_earns_nothing(lab: Lab, grade: Grade) -> str:
+    return _compare(lab, build.release_notebook(lab), dict.fromkeys(_automatic(lab), 0.0), grade)
+
+
+def _attempt_earns(lab: Lab, attempt: Attempt, grade: Grade) -> str:
+    rest = _automatic(lab) if attempt.rest == "solution" else dict.fromkeys(_automatic(lab), 0.0)
+    try:
+        return _compare(lab, build.attempt_notebook(lab, attempt), {**rest, **attempt.earns}, grade)
+    except LabError as error:
+        raise LabError(f"attempts/{attempt.name}.py ({attempt.about}): {error}") from error
