@@ -1,4 +1,4 @@
-"""Finds pieces of solutions and hidden checks in what students get: code that matters, answers as literals."""
+"""Finds pieces of solutions and hidden checks in what students get: code and literals."""
 
 from __future__ import annotations
 

@@ -10,7 +10,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 LAB_NAME = re.compile(r"^[a-z][a-z0-9-]{0,63}$")
 # nbgrader's own rule for assignments is looser; these are the names its exchange allows
@@ -75,10 +83,14 @@ class Lab(Closed):
 
     @field_validator("exercise")
     @classmethod
-    def _ids_once(cls, exercises: tuple[Exercise, ...]) -> tuple[Exercise, ...]:
+    def _ids_once(cls, exercises: tuple[Exercise, ...], info: ValidationInfo) -> tuple[Exercise, ...]:
         ids = [exercise.id for exercise in exercises]
         if twice := sorted({i for i in ids if ids.count(i) > 1}):
             raise ValueError(f"id used twice: {', '.join(twice)}")
+        # a grade id is check-EXERCISE[-hidden][-NUMBER]: the exercise must be readable from it
+        unclear = [i for i in ids if re.search(r"^(check|setup|written)-|-hidden$|-\d+$", i)]
+        if unclear and info.data.get("format") == "myst":
+            raise ValueError(f"id may not start with check-, or end with -hidden or -1: {', '.join(unclear)}")
         return exercises
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,7 +29,7 @@ class ReleasedCell:
         """The exercise this cell belongs to; in an ordinary nbgrader notebook each graded cell is one."""
         for prefix in PREFIXES:
             if self.name.startswith(prefix):
-                return self.name.removeprefix(prefix).removesuffix("-hidden")
+                return re.sub(r"(-hidden)?(-\d+)?$", "", self.name.removeprefix(prefix))
         return self.name
 
     @property
