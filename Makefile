@@ -1,0 +1,47 @@
+# `make up` and `make test` do all the set-up they need. Everything else is `ict --help`.
+PYTHON ?= python3
+ARGS ?=
+.PHONY: up test check docker lock clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make up      set up everything and start a demo site on http://127.0.0.1:8000"
+	@echo "make test    set up and run every check and test        (ARGS='tests/labs -x' for some)"
+	@echo "make check   lint, types and layers only"
+	@echo "make docker  install and start a Docker Engine (as root, on Debian or Ubuntu)"
+	@echo "make lock    write requirements.lock and the images' locks anew"
+	@echo "make clean   remove .venv and caches; a site's data in var/ stays"
+
+up: .venv/ready
+	@.venv/bin/ict up --demo
+
+test: .venv/ready
+	@tests/run $(ARGS)
+
+check: .venv/ready
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+docker:
+	@deploy/docker-engine
+
+# One environment for the site and its tests: process mode runs students' servers from it too.
+.venv/ready: requirements.lock pyproject.toml labs/kit/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed; $(PYTHON) is older. Try: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@echo "Setting up .venv (once; about a minute)"
+	@$(PYTHON) -m venv .venv || { echo "On Debian and Ubuntu: sudo apt-get install python3-venv"; exit 1; }
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e labs/kit
+	@touch $@
+
+lock: .venv/ready
+	.venv/bin/uv pip compile pyproject.toml --extra dev --generate-hashes --python-version 3.11 --universal \
+	  --no-annotate --no-header --no-emit-index-url --upgrade --quiet -o requirements.lock
+	.venv/bin/uv pip compile images/base/requirements.in --generate-hashes --python-version 3.11 \
+	  --no-annotate --no-header --no-emit-index-url --upgrade --quiet -o images/base/requirements.lock
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
