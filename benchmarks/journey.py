@@ -193,7 +193,9 @@ def travel(folder: Path, spawner: str, lab: str, pictures: Path | None = None) -
 
 def main() -> int:
     """Print the journey's JSON line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--spawner", action="append", choices=["docker", "process"], help="default: both")
     parser.add_argument("--lab", default="net-subnetting")
     parser.add_argument("--pictures", type=Path, help="folder for a picture of each step")

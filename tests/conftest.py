@@ -50,6 +50,7 @@ def docker_engine() -> docker.DockerClient:
 def base_image(docker_engine: docker.DockerClient) -> str:
     """The name of the base environment's image, built already."""
     from hub.images import image_name  # hub is under test elsewhere: import it only where it is used
+
     from hub.settings import Settings
 
     name = image_name(Settings(), "base")
@@ -84,5 +85,7 @@ def free_port() -> Callable[[], int]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say which commit was tested: a log without it proves little."""
-    git = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    git = subprocess.run(
+        ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
     terminalreporter.write_line(f"commit {git.stdout.strip() or 'unknown'}")

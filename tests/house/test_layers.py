@@ -9,7 +9,9 @@ from pathlib import Path
 
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:
     lint_imports = Path(sys.executable).with_name("lint-imports")
-    return subprocess.run([lint_imports, "--no-cache"], cwd=folder, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [lint_imports, "--no-cache"], cwd=folder, capture_output=True, text=True, check=False
+    )
 
 
 def test_no_package_imports_one_above_it(root: Path) -> None:

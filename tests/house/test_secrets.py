@@ -25,7 +25,9 @@ def test_the_pattern_finds_what_it_is_for() -> None:
 
 
 def test_no_tracked_file_holds_a_secret(root: Path) -> None:
-    names = subprocess.run(["git", "-C", root, "ls-files", "-z"], capture_output=True, check=True).stdout.split(b"\0")
+    names = subprocess.run(
+        ["git", "-C", root, "ls-files", "-z"], capture_output=True, check=True
+    ).stdout.split(b"\0")
 
     found = [
         name.decode()
@@ -37,9 +39,15 @@ def test_no_tracked_file_holds_a_secret(root: Path) -> None:
 
 
 def test_the_data_of_a_site_is_never_tracked(root: Path) -> None:
-    names = subprocess.run(["git", "-C", root, "ls-files"], capture_output=True, text=True, check=True).stdout.splitlines()
+    names = subprocess.run(
+        ["git", "-C", root, "ls-files"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
 
-    assert not [n for n in names if n.startswith("var/") or n.endswith((".sqlite", ".db", "cookie_secret", ".pem", ".key"))]
+    assert not [
+        n
+        for n in names
+        if n.startswith("var/") or n.endswith((".sqlite", ".db", "cookie_secret", ".pem", ".key"))
+    ]
 
 
 @pytest.mark.docker

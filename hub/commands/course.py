@@ -1,0 +1,177 @@
+"""`ict course`: make courses and enrol classes from CSV rosters."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from grader.names import NameProblem, check_course, check_person
+from grader.store import Store, StoreProblem
+from hub.settings import Settings
+
+EMAIL = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+\.[^@\s,;<>]+")
+MAX_ROSTER_BYTES = 5_000_000
+
+
+@dataclass(frozen=True)
+class Row:
+    """One good row of a roster."""
+
+    username: str
+    email: str
+    section: str
+
+
+def read_roster(text: str) -> tuple[list[Row], list[str]]:
+    """Read a CSV roster with the columns name, e-mail, group (a header line may name them).
+
+    Returns the good rows and a sentence for each bad one, with its line.
+    """
+    rows: list[Row] = []
+    problems: list[str] = []
+    seen: dict[str, int] = {}
+    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
+    while True:
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            problems.append(f"line {reader.line_num}: not CSV: {error}")
+            continue
+        if cells is None:
+            return rows, problems
+        cells = [cell.strip() for cell in cells]
+        if not any(cells) or (reader.line_num == 1 and cells[0].lower() in ("name", "username")):
+            continue
+        problem = _row_problem(cells, seen)
+        if problem:
+            problems.append(f"line {reader.line_num}: {problem}")
+            continue
+        name, email, section = (*cells, "", "")[:3]
+        seen[name] = reader.line_num
+        rows.append(Row(name, email, section))
+
+
+def _row_problem(cells: list[str], seen: dict[str, int]) -> str | None:
+    if len(cells) > 3:
+        return f"{len(cells)} columns; a row is name,e-mail,group"
+    name, email, section = (*cells, "", "")[:3]
+    try:
+        check_person(name)
+    except NameProblem as problem:
+        return str(problem)
+    if name in seen:
+        return f"{name} stands on line {seen[name]} already"
+    if email and not EMAIL.fullmatch(email):
+        return f"{email!r} is not an e-mail address"
+    if len(section) > 64:
+        return f"the group has {len(section)} characters; 64 at most"
+    return None
+
+
+@click.group("course")
+def command() -> None:
+    """Make courses and enrol classes.
+
+    \b
+    Example:
+      ict course create ict102 --title "ICT 102, spring"
+      ict course enrol ict102 roster.csv
+    """
+
+
+@command.command("create")
+@click.argument("course")
+@click.option("--title", default="", help="The course's title; the id when left out.")
+@click.option("--instructor", "instructors", multiple=True, help="A person who teaches it. Repeat for more.")
+@click.pass_obj
+def create(settings: Settings, course: str, title: str, instructors: tuple[str, ...]) -> None:
+    """Make a course.
+
+    \b
+    Example:
+      ict course create ict102 --title "ICT 102, spring" --instructor teacher
+    """
+    from grader.coursefolder import create_course_folder
+
+    try:
+        check_course(course)
+        for name in instructors:
+            check_person(name)
+        with_store = Store.open(settings.database_url, settings.places)
+        with_store.create_course(course, title or course)
+    except (NameProblem, StoreProblem) as problem:
+        raise click.ClickException(str(problem)) from problem
+    create_course_folder(settings.places, course)
+    with_store.enrol(course, [{"username": name, "role": "instructor"} for name in instructors])
+    click.echo(f"Course {course} is there. Next: ict course enrol {course} roster.csv")
+
+
+@command.command("enrol")
+@click.argument("course")
+@click.argument("roster", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--partial", is_flag=True, help="Keep the good rows even if some are bad.")
+@click.option("--instructors", is_flag=True, help="The roster lists instructors, not students.")
+@click.pass_obj
+def enrol(settings: Settings, course: str, roster: Path, partial: bool, instructors: bool) -> None:
+    """Enrol the people of a CSV roster: name,e-mail,group.
+
+    A bad row is reported by its line. Then nobody is enrolled, unless --partial is given; the exit code is 1 either way.
+
+    \b
+    Example:
+      ict course enrol ict102 roster.csv
+      ict course enrol ict102 roster.csv --partial
+    """
+    if roster.stat().st_size > MAX_ROSTER_BYTES:
+        raise click.ClickException(f"{roster}: larger than {MAX_ROSTER_BYTES // 1_000_000} MB. Split it.")
+    try:
+        text = roster.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise click.ClickException(f"{roster}: not UTF-8 text ({error.reason}). Save it as CSV UTF-8.") from error
+    rows, problems = read_roster(text)
+    for problem in problems:
+        click.echo(f"{roster}: {problem}", err=True)
+    if problems and not partial:
+        raise click.ClickException(
+            f"nobody was enrolled: {len(problems)} bad, {len(rows)} good rows. Mend the roster, or keep the good ones with --partial."
+        )
+    store = Store.open(settings.database_url, settings.places)
+    role = "instructor" if instructors else "student"
+    try:
+        store.enrol(course, [{"username": r.username, "email": r.email, "section": r.section, "role": role} for r in rows])
+    except StoreProblem as problem:
+        raise click.ClickException(str(problem)) from problem
+    click.echo(f"{len(rows)} {role}s enrolled in {course}. They sign up with these names; an instructor approves them.")
+    if problems:
+        raise click.exceptions.Exit(1)
+
+
+@command.command("list")
+@click.argument("course", required=False)
+@click.pass_obj
+def show(settings: Settings, course: str | None) -> None:
+    """List the courses, or the people of one.
+
+    \b
+    Example:
+      ict course list
+      ict course list ict102
+    """
+    store = Store.open(settings.database_url, settings.places)
+    if course is None:
+        for row in store.courses():
+            members = store.members(row.id)
+            teaching = sum(m.role == "instructor" for m in members)
+            click.echo(f"{row.id:<24} {len(members) - teaching:>4} students {teaching:>3} instructors  {row.title}")
+        return
+    try:
+        members = store.members(course)
+    except StoreProblem as problem:
+        raise click.ClickException(str(problem)) from problem
+    for member in members:
+        click.echo(f"{member.username:<32} {member.role:<10} {member.section:<16} {member.email}")
