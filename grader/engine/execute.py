@@ -271,7 +271,7 @@ def _storable(value: Any) -> Any:
 
 
 def _tidy(cell: NotebookNode) -> None:
-    """Make the outputs storable and of bounded size; nbgrader's Execute adds an error of its own at the end."""
+    """Make the outputs storable and bounded, also the error nbgrader's Execute adds at the end."""
     try:
         for output in cell.outputs:
             if output.output_type == "error":

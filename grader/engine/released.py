@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-PREFIXES = ("check-", "written-")
-
 
 @dataclass(frozen=True)
 class ReleasedCell:
-    """One nbgrader cell. A check's `source` has the hidden tests; `points` is None for what earns nothing."""
+    """One nbgrader cell.
+
+    source: with the hidden tests. points: None for what earns nothing.
+    exercise: whose points they are; in an ordinary nbgrader notebook each graded cell is one.
+    """
 
     name: str
     cell_type: str
@@ -23,14 +24,7 @@ class ReleasedCell:
     task: bool
     locked: bool
     points: float | None
-
-    @property
-    def exercise(self) -> str:
-        """The exercise this cell belongs to; in an ordinary nbgrader notebook each graded cell is one."""
-        for prefix in PREFIXES:
-            if self.name.startswith(prefix):
-                return re.sub(r"(-hidden)?(-\d+)?$", "", self.name.removeprefix(prefix))
-        return self.name
+    exercise: str
 
     @property
     def is_check(self) -> bool:

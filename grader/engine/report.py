@@ -62,6 +62,11 @@ def marks(nb: NotebookNode, released: ReleasedNotebook) -> list[ExerciseMark]:
     return list(made.values())
 
 
+def earned(nb: NotebookNode) -> float:
+    """The points that are certain already: the sum of all checks, without what a person has to mark."""
+    return sum(utils.determine_grade(cell)[0] or 0.0 for cell in nb.cells if utils.is_grade(cell))
+
+
 def _mark(cell: NotebookNode, original: ReleasedCell) -> ExerciseMark:
     points = utils.determine_grade(cell)[0] if original.grade else None
     most = original.points or 0.0
