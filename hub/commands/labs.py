@@ -1,0 +1,202 @@
+"""`ict labs`: list the labs there are, start a new one, build its notebooks, prove that it keeps its promises."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import click
+import nbformat
+
+from hub.settings import Settings
+from labs import build
+from labs.library import CATALOG, Library, by_track
+from labs.model import LAB_NAME, Lab, LabError
+from labs.prove import Grade, Marks, Proof, proofs
+
+TEMPLATE = CATALOG.parent / "template"
+
+
+@click.group()
+def labs() -> None:
+    """Labs: what is taught.
+
+    \b
+    Example: ict labs prove --lab net-subnetting
+    """
+
+
+@labs.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON list instead of a table.")
+@click.pass_obj
+def list_labs(settings: Settings, as_json: bool) -> None:
+    """List the labs; exit code 1 if one cannot be read.
+
+    \b
+    Example: ict labs list --json
+    """
+    library = _library(settings)
+    found, problems = by_track(library.labs()), library.problems()
+    if as_json:
+        shown = {"name", "title", "track", "level", "minutes", "environment", "outcomes", "maps_to"}
+        rows = [lab.model_dump(mode="json", include=shown) | _counts(lab) for lab in found]
+        click.echo(json.dumps({"labs": rows, "problems": {str(p): m for p, m in problems.items()}}, indent=2))
+    else:
+        head = ("NAME", "TRACK", "LEVEL", "MIN", "POINTS", "ENVIRONMENT", "TITLE")
+        lines = [
+            (lab.name, lab.track, lab.level, lab.minutes, f"{lab.max_points:g}", lab.environment, lab.title)
+            for lab in found
+        ]
+        _table([head, *lines])
+        for message in problems.values():
+            click.echo(message, err=True)
+    if problems:
+        sys.exit(1)
+
+
+@labs.command()
+@click.argument("name")
+@click.option(
+    "--into",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=CATALOG,
+    help="Folder that gets the new lab's folder; the catalog if left out.",
+)
+def new(name: str, into: Path) -> None:
+    """Start a lab: a folder that already passes its proofs, to be changed step by step.
+
+    \b
+    Example: ict labs new net-my-lab
+    """
+    target = into / name
+    if not LAB_NAME.match(name):
+        raise click.ClickException(
+            f"{name}: a lab's name has small letters, digits and hyphens, such as net-vlans."
+        )
+    if target.exists():
+        raise click.ClickException(f"{target}: is there already. Choose another name.")
+    into.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(TEMPLATE, target, ignore=shutil.ignore_patterns("__pycache__"))
+    click.echo(f"{target} is a lab. Write {target / 'lab.md'}, then: ict labs prove --lab {name}")
+
+
+@labs.command("build")
+@click.option("--lab", "name", required=True, help="Name of the lab.")
+@click.option(
+    "--into",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder that gets source/, release/ and solved/.",
+)
+@click.pass_obj
+def build_lab(settings: Settings, name: str, into: Path) -> None:
+    """Write a lab's notebooks: nbgrader's source, the release, and the solved release.
+
+    \b
+    Example: ict labs build --lab net-subnetting --into /tmp/look
+    """
+    try:
+        lab = _library(settings).lab(name)
+        build.write_source(lab, into / "source")
+        for folder in ("release", "solved"):
+            build.write_source(lab, into / folder)
+            for stem, source in build.source_notebooks(lab).items():
+                notebook = build.released(source) if folder == "release" else build.solved_notebook(lab)
+                path = into / folder / f"{stem}.ipynb"
+                path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+    except LabError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"wrote {into}/source, {into}/release and {into}/solved")
+
+
+@labs.command()
+@click.option("--lab", "names", multiple=True, help="Only this lab; may be given again. All if left out.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON list of proofs instead of the table.")
+@click.option("--static", is_flag=True, help="Only the proofs that run nothing; needs no sandbox.")
+@click.pass_obj
+def prove(settings: Settings, names: tuple[str, ...], as_json: bool, static: bool) -> None:
+    """Prove labs in their real environment; exit code 1 if a proof fails.
+
+    \b
+    Example: ict labs prove --lab net-subnetting
+    """
+    library = _library(settings)
+    try:
+        chosen = [library.lab(name) for name in names] or by_track(library.labs())
+    except LabError as error:
+        raise click.ClickException(str(error)) from error
+    unreadable = {} if names else library.problems()
+    made: list[Proof] = []
+    start = time.monotonic()
+    for proof in _all_proofs(settings, chosen, static):
+        made.append(proof)
+        mark = "proved" if proof.passed else "FAILED"
+        click.echo(f"{mark}  {proof.lab}: {proof.name} ({proof.seconds:.1f} s)", err=True)
+        if not proof.passed:
+            click.echo(_indented(proof.message), err=True)
+    for message in unreadable.values():
+        click.echo(message, err=True)
+    if as_json:
+        click.echo(json.dumps([proof.model_dump() for proof in made], indent=2))
+    else:
+        _summary(chosen, made, time.monotonic() - start)
+    if unreadable or not made or not all(proof.passed for proof in made):
+        sys.exit(1)
+
+
+def _all_proofs(settings: Settings, chosen: list[Lab], static: bool) -> Iterable[Proof]:
+    """Prove lab by lab; a sandbox that cannot start is an error of ours, not a failed proof."""
+    if static:
+        for lab in chosen:
+            yield from proofs(lab, None)
+        return
+    grade, close = _grader(settings)
+    try:
+        for lab in chosen:
+            yield from proofs(lab, grade)
+    finally:
+        close()
+
+
+def _grader(settings: Settings) -> tuple[Grade, Callable[[], None]]:
+    """The real engine in the lab's own environment, and how to free what it holds."""
+    from grader.engine.standalone import grade_notebook
+
+    def grade(lab: Lab, notebook: nbformat.NotebookNode) -> Marks:
+        return grade_notebook(lab, notebook, settings=settings.grader.sandbox)
+
+    return grade, lambda: None
+
+
+def _library(settings: Settings) -> Library:
+    return Library([settings.root / folder for folder in settings.labs.folders])
+
+
+def _counts(lab: Lab) -> dict[str, float]:
+    return {"exercises": len(lab.exercise), "points": lab.max_points}
+
+
+def _table(rows: list[tuple[object, ...]]) -> None:
+    widths = [max(len(str(row[column])) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        click.echo(
+            "  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        )
+
+
+def _summary(chosen: list[Lab], made: list[Proof], seconds: float) -> None:
+    rows: list[tuple[object, ...]] = [("LAB", "ENVIRONMENT", "PROOFS", "FAILED", "RESULT")]
+    for lab in chosen:
+        mine = [proof for proof in made if proof.lab == lab.name]
+        failed = [proof.name for proof in mine if not proof.passed]
+        rows.append((lab.name, lab.environment, len(mine), len(failed), ", ".join(failed) or "all proved"))
+    _table(rows)
+    click.echo(f"{len(made)} proofs in {seconds:.0f} s")
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"        {line}" for line in text.splitlines())
