@@ -71,7 +71,7 @@ class Settings(Closed):
     portal: PortalSettings = PortalSettings()
     grader: GraderSettings = GraderSettings()
     labs: LabsSettings = LabsSettings()
-    root: Path = Field(default=Path("."), description="Folder that relative paths start from; not a key of the file.")
+    root: Path = Field(default=Path(), description="Folder that relative paths start from; not a key of the file.")
 
     @property
     def places(self) -> Places:
