@@ -1,0 +1,46 @@
+"""Who asks: a person as the hub reports them, and what their groups let them do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+STUDENT_PREFIX = "nbgrader-"  # nbgrader's own convention for groups
+INSTRUCTOR_PREFIX = "formgrade-"
+
+
+@dataclass(frozen=True)
+class Person:
+    """A logged-in person."""
+
+    name: str
+    groups: frozenset[str] = field(default_factory=frozenset)
+    admin: bool = False
+
+    @property
+    def student_courses(self) -> frozenset[str]:
+        """Courses this person learns in."""
+        return _after(STUDENT_PREFIX, self.groups)
+
+    @property
+    def instructor_courses(self) -> frozenset[str]:
+        """Courses this person teaches."""
+        return _after(INSTRUCTOR_PREFIX, self.groups)
+
+    @property
+    def courses(self) -> frozenset[str]:
+        """All courses this person is in."""
+        return self.student_courses | self.instructor_courses
+
+    def may_teach(self, course: str) -> bool:
+        """Whether this person is an instructor of `course`. Being an admin of the hub alone does not make one."""
+        return course in self.instructor_courses
+
+    def may_learn(self, course: str) -> bool:
+        """Whether this person may fetch and hand in labs of `course`; instructors may, to try them."""
+        return course in self.courses
+
+
+def _after(prefix: str, groups: frozenset[str]) -> frozenset[str]:
+    return frozenset(
+        group.removeprefix(prefix) for group in groups if group.startswith(prefix) and group != prefix
+    )
