@@ -5,34 +5,26 @@ from __future__ import annotations
 import csv
 import io
 import re
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import click
 
-from grader.names import NameProblem, check_course, check_person
-from grader.store import Store, StoreProblem
+from grader.names import NameRefused, check_course, check_username
+from grader.store import MemberRow, RecordError, Store
 from hub.settings import Settings
 
 EMAIL = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+\.[^@\s,;<>]+")
 MAX_ROSTER_BYTES = 5_000_000
 
 
-@dataclass(frozen=True)
-class Row:
-    """One good row of a roster."""
-
-    username: str
-    email: str
-    section: str
-
-
-def read_roster(text: str) -> tuple[list[Row], list[str]]:
+def read_roster(text: str) -> tuple[list[MemberRow], list[str]]:
     """Read a CSV roster with the columns name, e-mail, group (a header line may name them).
 
     Returns the good rows and a sentence for each bad one, with its line.
     """
-    rows: list[Row] = []
+    rows: list[MemberRow] = []
     problems: list[str] = []
     seen: dict[str, int] = {}
     reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
@@ -53,7 +45,7 @@ def read_roster(text: str) -> tuple[list[Row], list[str]]:
             continue
         name, email, section = (*cells, "", "")[:3]
         seen[name] = reader.line_num
-        rows.append(Row(name, email, section))
+        rows.append(MemberRow(name, email=email, section=section))
 
 
 def _row_problem(cells: list[str], seen: dict[str, int]) -> str | None:
@@ -61,8 +53,8 @@ def _row_problem(cells: list[str], seen: dict[str, int]) -> str | None:
         return f"{len(cells)} columns; a row is name,e-mail,group"
     name, email, section = (*cells, "", "")[:3]
     try:
-        check_person(name)
-    except NameProblem as problem:
+        check_username(name)
+    except NameRefused as problem:
         return str(problem)
     if name in seen:
         return f"{name} stands on line {seen[name]} already"
@@ -101,13 +93,13 @@ def create(settings: Settings, course: str, title: str, instructors: tuple[str, 
     try:
         check_course(course)
         for name in instructors:
-            check_person(name)
-        with_store = Store.open(settings.database_url, settings.places)
-        with_store.create_course(course, title or course)
-    except (NameProblem, StoreProblem) as problem:
+            check_username(name)
+        store = Store.open(settings.database_url, settings.places)
+        store.create_course(course, title or course)
+    except (NameRefused, RecordError) as problem:
         raise click.ClickException(str(problem)) from problem
     create_course_folder(settings.places, course)
-    with_store.enrol(course, [{"username": name, "role": "instructor"} for name in instructors])
+    store.enrol(course, [MemberRow(name, "instructor") for name in instructors])
     click.echo(f"Course {course} is there. Next: ict course enrol {course} roster.csv")
 
 
@@ -132,7 +124,9 @@ def enrol(settings: Settings, course: str, roster: Path, partial: bool, instruct
     try:
         text = roster.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise click.ClickException(f"{roster}: not UTF-8 text ({error.reason}). Save it as CSV UTF-8.") from error
+        raise click.ClickException(
+            f"{roster}: not UTF-8 text ({error.reason}). Save it as CSV UTF-8."
+        ) from error
     rows, problems = read_roster(text)
     for problem in problems:
         click.echo(f"{roster}: {problem}", err=True)
@@ -141,12 +135,14 @@ def enrol(settings: Settings, course: str, roster: Path, partial: bool, instruct
             f"nobody was enrolled: {len(problems)} bad, {len(rows)} good rows. Mend the roster, or keep the good ones with --partial."
         )
     store = Store.open(settings.database_url, settings.places)
-    role = "instructor" if instructors else "student"
+    role: Literal["instructor", "student"] = "instructor" if instructors else "student"
     try:
-        store.enrol(course, [{"username": r.username, "email": r.email, "section": r.section, "role": role} for r in rows])
-    except StoreProblem as problem:
+        store.enrol(course, [replace(row, role=role) for row in rows])
+    except RecordError as problem:
         raise click.ClickException(str(problem)) from problem
-    click.echo(f"{len(rows)} {role}s enrolled in {course}. They sign up with these names; an instructor approves them.")
+    click.echo(
+        f"{len(rows)} {role}s enrolled in {course}. They sign up with these names; an instructor approves them."
+    )
     if problems:
         raise click.exceptions.Exit(1)
 
@@ -167,11 +163,13 @@ def show(settings: Settings, course: str | None) -> None:
         for row in store.courses():
             members = store.members(row.id)
             teaching = sum(m.role == "instructor" for m in members)
-            click.echo(f"{row.id:<24} {len(members) - teaching:>4} students {teaching:>3} instructors  {row.title}")
+            click.echo(
+                f"{row.id:<24} {len(members) - teaching:>4} students {teaching:>3} instructors  {row.title}"
+            )
         return
     try:
-        members = store.members(course)
-    except StoreProblem as problem:
+        store.course(course)
+    except RecordError as problem:
         raise click.ClickException(str(problem)) from problem
-    for member in members:
+    for member in store.members(course):
         click.echo(f"{member.username:<32} {member.role:<10} {member.section:<16} {member.email}")
