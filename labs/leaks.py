@@ -20,9 +20,9 @@ _WORDS_THAT_MATTER = 6
 
 def leaks(source: NotebookNode, release: NotebookNode, files: Mapping[str, str]) -> list[str]:
     """Name every piece of a solution or hidden check that is in the release or in `files` (name -> text)."""
-    shown = {f"cell {cell.id or number}": cell.source for number, cell in enumerate(release.cells, 1)} | {
-        f"data/{name}": text for name, text in files.items()
-    }
+    shown = {
+        f"cell {cell.get('id', number)}": cell.source for number, cell in enumerate(release.cells, 1)
+    } | {f"data/{name}": text for name, text in files.items()}
     streams = {where: _stream(text) for where, text in shown.items()}
     found = []
     for what, text in _regions(source):
@@ -50,7 +50,7 @@ def release_is_valid(lab: Lab, release: NotebookNode) -> None:
             ast.parse("\n".join(lines))
         except SyntaxError as error:
             raise LabError(
-                f"{lab.text}: cell {cell.id}: without its solution line {error.lineno} is not valid Python: "
+                f"{lab.text}: cell {cell.get('id', '')}: without its solution line {error.lineno} is not valid Python: "
                 f"{error.msg}. Give the function a docstring, or put more inside the marks."
             ) from error
 

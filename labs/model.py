@@ -29,6 +29,10 @@ Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, ma
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 
 
+# an nbgrader folder cannot say these and gets defaults; a lab.toml must
+_REQUIRED = frozenset({"title", "track", "level", "minutes", "environment"})
+
+
 class LabError(Exception):
     """A lab cannot be used; the message names the file, what is wrong and what to do."""
 
@@ -148,6 +152,8 @@ def _from_table(model: type[Lab], file: Path, **known: Any) -> Lab:
     for key in known:
         if key in table:
             raise LabError(f"{file}: {key}: not a key of the file. Remove it; it follows from the folder.")
+    for key in _REQUIRED - table.keys():
+        raise LabError(f"{file}: {key}: field required. docs/lab-author.md explains every key.")
     try:
         return model.model_validate({**table, **known})
     except ValidationError as error:
@@ -259,20 +265,18 @@ def _load_assignment(folder: Path) -> Lab:
         )
     import nbformat  # takes 0.2 s: only for those who have such a folder
 
-    exercises: list[dict[str, Any]] = []
+    points: dict[str, float] = {}  # two notebooks may use one grade id: they count as one exercise
     for file in notebooks:
         try:
-            notebook = nbformat.read(file, as_version=4)
-            for cell in notebook.cells:
-                grade = cell.metadata.get("nbgrader") or {}
-                if grade.get("grade") and float(grade.get("points") or 0) > 0:
-                    exercises.append(
-                        {"id": grade["grade_id"], "title": grade["grade_id"], "points": grade["points"]}
-                    )
+            for cell in nbformat.read(file, as_version=4).cells:
+                meta = cell.metadata.get("nbgrader") or {}
+                if (meta.get("grade") or meta.get("task")) and float(meta.get("points") or 0) > 0:
+                    points[meta["grade_id"]] = points.get(meta["grade_id"], 0) + float(meta["points"])
         except Exception as error:  # whatever nbformat makes of a broken file
             raise LabError(
                 f"{file}: not a notebook that nbgrader can use: {error}. Open and save it in Jupyter."
             ) from error
+    exercises = [{"id": grade_id, "title": grade_id, "points": most} for grade_id, most in points.items()]
     try:
         return Lab.model_validate(
             {
