@@ -48,10 +48,13 @@ def read_myst(lab: Lab) -> NotebookNode:
     notebook: NotebookNode = nbformat.v4.new_notebook(
         metadata={"kernelspec": dict(KERNELSPEC), "language_info": {"name": "python"}}
     )
+    kinds = [_kind(lab, number, cell) for number, cell in enumerate(read.cells, 1)]
     points = _points(lab, read.cells)
     taken: dict[str, int] = {}
     for number, cell in enumerate(read.cells, 1):
-        notebook.cells.append(_source_cell(lab, cell, number, points.get(number, 0), taken))
+        notebook.cells.append(
+            _source_cell(lab, cell, number, kinds[number - 1], points.get(number, 0), taken)
+        )
     _in_order(lab, notebook)
     return notebook
 
@@ -118,9 +121,8 @@ def _points(lab: Lab, cells: list[NotebookNode]) -> dict[int, float]:
 
 
 def _source_cell(
-    lab: Lab, cell: NotebookNode, number: int, points: float, taken: dict[str, int]
+    lab: Lab, cell: NotebookNode, number: int, kind: str, points: float, taken: dict[str, int]
 ) -> NotebookNode:
-    kind = _kind(lab, number, cell)
     source = cell.source
     _marks_in_order(lab, number, cell, kind)
     if kind == "plain":
