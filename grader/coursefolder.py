@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from grader.ownership import give, give_fd
+from grader.ownership import give, site_gid, site_uid
 from grader.settings import Places
 
 STEPS = ("source", "release", "submitted", "autograded", "feedback")
@@ -42,7 +42,7 @@ def replace_folder(root: Path, relative: str, files: Mapping[str, bytes]) -> Non
         os.mkdir(new, 0o755, dir_fd=parent)
         try:
             with _folder(parent, new) as made:
-                give_fd(made)
+                _give(made)
                 for path, content in files.items():
                     _write(made, path, content)
             with contextlib.suppress(FileNotFoundError):
@@ -60,7 +60,7 @@ def _write(folder: int, path: str, content: bytes) -> None:
             folder = stack.enter_context(_made(folder, part))
         fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644, dir_fd=folder)
         with os.fdopen(fd, "wb") as file:
-            give_fd(file.fileno())
+            _give(file.fileno())
             file.write(content)
 
 
@@ -95,7 +95,7 @@ def _made(parent: int, name: str) -> Iterator[int]:
         fresh = False
     with _folder(parent, name) as fd:
         if fresh:
-            give_fd(fd)
+            _give(fd)
         yield fd
 
 
@@ -106,3 +106,9 @@ def _folder(parent: int, name: str) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+def _give(fd: int) -> None:
+    """Make an open file or folder the site user's."""
+    if os.geteuid() == 0:
+        os.fchown(fd, site_uid(), site_gid())

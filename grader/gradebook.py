@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,16 +18,21 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from nbformat import NotebookNode
 from nbgrader import preprocessors as steps
-from nbgrader.api import Assignment, Gradebook, MissingEntry, Notebook, SubmittedAssignment
+from nbgrader.api import Assignment, Gradebook, MissingEntry, Notebook, SubmittedAssignment, SubmittedNotebook
 from nbgrader.nbgraderformat import ValidationError
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import SAWarning
 
+from grader.clean import displayable
 from grader.coursefolder import create_course_folder, replace_folder
 from grader.engine.released import ReleasedCell, ReleasedLab, ReleasedNotebook
 from grader.ownership import give
 from grader.settings import Places
 from labs import build
 from labs.model import Lab
+
+# nbgrader builds a submission's rows before it adds them; SQLAlchemy 2.1 remarks on each
+warnings.filterwarnings("ignore", category=SAWarning, message="Object of type <Submitted")
 
 
 class GradebookError(Exception):
@@ -52,6 +58,27 @@ class Mark:
     late_penalty: float
     needs_manual: bool
     submitted_at: datetime | None
+
+
+@dataclass(frozen=True)
+class CellMark:
+    """What the gradebook has for one cell of a submission."""
+
+    points: float
+    max_points: float
+    needs_manual: bool
+    comment: str
+
+
+@dataclass(frozen=True)
+class SubmissionMarks:
+    """The whole of a submission in the gradebook. cells: notebook -> cell id -> mark."""
+
+    points: float
+    max_points: float
+    late_penalty: float
+    needs_manual: bool
+    cells: Mapping[str, Mapping[str, CellMark]]
 
 
 class CourseGradebook:
@@ -156,32 +183,32 @@ class CourseGradebook:
         received_at: datetime,
         notebooks: Mapping[str, NotebookNode],
         *,
-        lost: tuple[str, ...] = (),
         due_at: datetime | None = None,
     ) -> None:
         """Write the executed `notebooks` of one submission, by nbgrader's SaveAutoGrades and late penalties.
 
-        lost: names of notebooks that were missing or unreadable; they earn nothing and need nobody's eyes.
+        One that was missing or unreadable earns nothing and needs nobody's eyes.
         Writing the same again changes nothing. Marks and comments a person gave stay.
         """
-        files = {f"{name}.ipynb": _bytes(nb) for name, nb in notebooks.items()}
+        files = {f"{name}.ipynb": _bytes(displayable(nb)) for name, nb in notebooks.items()}
         moment = received_at.astimezone(UTC)
         files["timestamp.txt"] = moment.strftime("%Y-%m-%d %H:%M:%S.%f UTC").encode()
         replace_folder(self.folder, f"autograded/{username}/{lab}", files)
         with self._open() as gradebook:
             gradebook.update_or_create_student(username)
-            _set_due(gradebook, gradebook.find_assignment(lab), due_at)
+            if due_at is not None:  # without one, what an instructor set in formgrader stays
+                _set_due(gradebook, gradebook.find_assignment(lab), due_at)
             gradebook.update_or_create_submission(lab, username, timestamp=moment.replace(tzinfo=None))
         for name, notebook in notebooks.items():
-            self._save(lab, username, name, notebook, lost=name in lost)
+            self._save(lab, username, name, notebook)
 
-    def _save(self, lab: str, username: str, name: str, notebook: NotebookNode, *, lost: bool) -> None:
+    def _save(self, lab: str, username: str, name: str, notebook: NotebookNode) -> None:
         resources = {
             "nbgrader": {"notebook": name, "assignment": lab, "student": username, "db_url": self.url}
         }
         copy = nbformat.reads(nbformat.writes(notebook), as_version=4)
         steps.SaveAutoGrades()(copy, resources)
-        if lost:
+        if notebook.metadata.get("ictlabs", {}).get("lost"):
             with self._open() as gradebook:
                 for grade in gradebook.find_submission_notebook(name, lab, username).grades:
                     grade.auto_score = 0.0
@@ -200,6 +227,19 @@ class CourseGradebook:
             assignments = [a for a in gradebook.assignments if lab is None or a.name == lab]
             found = [_mark(s, a.name) for a in assignments for s in a.submissions]
         return sorted(found, key=lambda m: (m.lab, m.username))
+
+    def submission_marks(self, lab: str, username: str) -> SubmissionMarks:
+        """Every mark and comment of one student's submission. Raises GradebookError when there is none."""
+        with self._open() as gradebook:
+            try:
+                submission = gradebook.find_submission(lab, username)
+            except MissingEntry:
+                raise GradebookError(
+                    f"{lab} of {username} is not in the gradebook of {self.course}. Grade it first."
+                ) from None
+            whole = _mark(submission, lab)
+            cells = {nb.name: _cell_marks(nb) for nb in submission.notebooks}
+        return SubmissionMarks(whole.points, whole.max_points, whole.late_penalty, whole.needs_manual, cells)
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[Gradebook]:
@@ -239,10 +279,22 @@ def _mark(submission: SubmittedAssignment, lab: str) -> Mark:
     )
 
 
+def _cell_marks(notebook: SubmittedNotebook) -> dict[str, CellMark]:
+    comments = {c.name: c.comment or "" for c in notebook.comments}
+    found = {
+        g.name: CellMark(
+            float(g.score), float(g.max_score or 0), bool(g.needs_manual_grade), comments.get(g.name, "")
+        )
+        for g in notebook.grades
+    }
+    for name, comment in comments.items():
+        found.setdefault(name, CellMark(0.0, 0.0, False, comment))
+    return found
+
+
 def _set_due(gradebook: Gradebook, assignment: Assignment, due_at: datetime | None) -> None:
-    """Take the due time of the release; without one, what an instructor set in formgrader stays."""
     due = due_at.astimezone(UTC).replace(tzinfo=None) if due_at else None
-    if due is not None and assignment.duedate != due:
+    if assignment.duedate != due:
         assignment.duedate = due
         gradebook.db.commit()
 
