@@ -1,31 +1,45 @@
-"""Whose files homes and course folders are: the uid that servers in containers run as."""
+"""Whose files the site's data are: only this file decides on uids and changes owners."""
 
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
-STUDENT_UID = 1000  # the user of every image
+CONTAINER_UID = 1000  # the user `student` of every image
 
 
 def site_uid() -> int:
-    """The owner of homes and course folders: 1000 when the site runs as root, else the operator."""
-    return STUDENT_UID if os.geteuid() == 0 else os.geteuid()
+    """Return the uid that owns homes and course folders and runs students' code.
+
+    As root it is the images' own user, so that code of students never runs as root; otherwise the operator's.
+    """
+    return CONTAINER_UID if os.geteuid() == 0 else os.geteuid()
+
+
+def site_gid() -> int:
+    """Return the group that goes with `site_uid`."""
+    return CONTAINER_UID if os.geteuid() == 0 else os.getegid()
 
 
 def give(path: Path) -> None:
-    """Make `path`, and everything below it, belong to the site uid. Links are changed, never followed."""
+    """Make `path` and everything below it the site user's; do nothing when not root.
+
+    Links are changed themselves, never followed, and every step is relative to an open folder: the tree may
+    belong to a student who swaps a folder for a link meanwhile. A file with several names is left alone, since
+    its other name may lie outside.
+    """
     if os.geteuid() != 0:
         return
-    uid = site_uid()
-    os.chown(path, uid, uid, follow_symlinks=False)
-    if path.is_dir() and not path.is_symlink():
-        for _, folders, files, fd in os.fwalk(path, follow_symlinks=False):
-            for name in (*folders, *files):
-                os.chown(name, uid, uid, dir_fd=fd, follow_symlinks=False)
-
-
-def give_fd(fd: int) -> None:
-    """Make an open file or folder belong to the site uid."""
-    if os.geteuid() == 0:
-        os.fchown(fd, site_uid(), site_uid())
+    uid, gid = site_uid(), site_gid()
+    os.chown(path, uid, gid, follow_symlinks=False)
+    if path.is_symlink() or not path.is_dir():
+        return
+    for _, folders, files, folder in os.fwalk(path, follow_symlinks=False):
+        for name in folders + files:
+            try:
+                found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                if not (stat.S_ISREG(found.st_mode) and found.st_nlink > 1):
+                    os.chown(name, uid, gid, dir_fd=folder, follow_symlinks=False)
+            except FileNotFoundError:
+                continue  # removed meanwhile

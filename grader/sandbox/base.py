@@ -29,8 +29,10 @@ class Command:
 
     argv: as seen inside. `python3` is the environment's own interpreter.
     work: host folder whose content is copied to the run's working folder; nothing is written back to it.
-    sockets: host folder (empty, of this run alone) that is shared with the inside at the same path, for the
-        kernel's ipc sockets; None for a plain command.
+    sockets: host folder (empty, of this run alone, the site user's) that is shared with the inside at the same
+        path, for the kernel's five ipc sockets; None for a plain command. Once they are there it is made
+        read-only inside and a file `sealed` appears in it: until then nothing of the submission may run.
+    files: text files to lay inside, by absolute path in /home/student or /tmp.
     """
 
     argv: Sequence[str]
@@ -38,11 +40,16 @@ class Command:
     limits: Limits
     sockets: Path | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Exit:
-    """How a run ended. reason: exited | killed | memory | time | pids | disk."""
+    """How a run ended. reason: exited | killed | memory | time | pids | disk.
+
+    memory, time, pids: that limit was broken and everything was killed. disk: it ended with an error and its
+    disk was full. killed: by a signal, from us or from itself; `code` is then 128 + the signal.
+    """
 
     code: int
     reason: str

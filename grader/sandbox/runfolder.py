@@ -1,0 +1,109 @@
+"""The folder of one run on the host: the jail's spec goes in, its report and output come back. Both backends use it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from grader.ownership import site_gid, site_uid
+from grader.sandbox.base import Command, Exit, SandboxError
+
+JAIL = Path(__file__).with_name("jail.py")
+HOME = "/home/student"
+WORK = f"{HOME}/work"
+REPORT_BYTES = 65536  # the jail writes two lines; nothing longer is read
+OUTPUT_KB = 1024
+
+
+def jail_spec(command: Command, inside: dict[str, Any]) -> dict[str, Any]:
+    """Translate a Command into the jail's spec. `inside`: what only the backend knows (paths, PATH, ids)."""
+    limits = command.limits
+    threads = str(max(1, int(limits.cpus)))
+    env = {"PATH": inside.pop("path"), "PYTHONDONTWRITEBYTECODE": "1"}
+    # numerical libraries would start a thread for every core of the host and so break `pids`
+    env |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), threads)
+    return {
+        "argv": list(command.argv),
+        "env": env | dict(command.env),
+        "uid": site_uid(),
+        "gid": site_gid(),
+        "home": HOME,
+        "files": dict(command.files),
+        "sockets": str(command.sockets) if command.sockets else None,
+        "memory_mb": limits.memory_mb,
+        "pids": limits.pids,
+        "disk_mb": limits.disk_mb,
+        "wall_s": limits.wall_s,
+        "output_kb": OUTPUT_KB,
+    } | inside
+
+
+class RunFolder:
+    """Spec, report and output of one run: 0700, so that nobody else on the host reads or writes them."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="ict-run-"))
+        # in a container the jail's guard is root without its powers: not this folder's owner when we are not root
+        for name in ("report", "output"):
+            (self.path / name).touch()
+            (self.path / name).chmod(0o666)
+
+    def write_spec(self, spec: dict[str, Any], seen_as: Path | None = None) -> Path:
+        """Write the spec; `seen_as`: where the guard sees this folder. Returns the path of the spec there."""
+        folder = seen_as or self.path
+        full = spec | {"report": str(folder / "report"), "output": str(folder / "output")}
+        (self.path / "spec.json").write_text(json.dumps(full), encoding="utf-8")
+        (self.path / "spec.json").chmod(0o644)
+        return folder / "spec.json"
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return the whole lines of the report."""
+        with (self.path / "report").open("rb") as report:
+            text = report.read(REPORT_BYTES).decode(errors="replace")
+        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+    def await_start(self, ended: Callable[[], str | None], timeout_s: float = 60) -> None:
+        """Wait until the walls stand. `ended`: what the guard said if it is gone, else None.
+
+        Raises SandboxError with the jail's own reason.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            last_words = ended()
+            lines = self.lines()
+            if lines and "error" in lines[-1]:
+                raise SandboxError(
+                    f"the jail could not be built: {lines[-1]['error']} `ict doctor` says more."
+                )
+            if lines:
+                return
+            if last_words is not None:
+                raise SandboxError(
+                    f"the jail ended before it began: {last_words.strip() or 'it said nothing'}"
+                )
+            if time.monotonic() > deadline:
+                raise SandboxError(
+                    f"the jail did not start within {timeout_s:.0f} s. The machine may be overloaded."
+                )
+            time.sleep(0.005)
+
+    def exit(self, otherwise: Exit) -> Exit:
+        """Return how the run ended by the report; `otherwise` if the guard was killed before it could say."""
+        lines = self.lines()
+        if not lines or "code" not in lines[-1]:
+            return otherwise
+        return Exit(code=int(lines[-1]["code"]), reason=str(lines[-1]["reason"]))
+
+    def output(self, limit_bytes: int) -> bytes:
+        """Return the start of what the command printed."""
+        with (self.path / "output").open("rb") as output:
+            return output.read(limit_bytes)
+
+    def remove(self) -> None:
+        """Delete it."""
+        shutil.rmtree(self.path, ignore_errors=True)
