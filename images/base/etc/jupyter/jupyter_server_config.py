@@ -1,0 +1,26 @@
+"""Jupyter's server for students and instructors: which of nbgrader's extensions it loads."""
+
+import json
+import os
+
+c = get_config()  # noqa: F821 (traitlets gives it to configuration files)
+
+
+def _teaches() -> bool:
+    try:
+        return any(row["role"] == "instructor" for row in json.loads(os.environ.get("ICTLABS_COURSES", "[]")))
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+c.ServerApp.jpserver_extensions = {
+    "ictlab.extension": True,
+    "nbgrader.server_extensions.assignment_list": True,
+    "nbgrader.server_extensions.validate_assignment": True,
+    "nbgrader.server_extensions.formgrader": _teaches(),
+    # It asks the hub for the other formgraders of a shared folder; courses are in the portal.
+    "nbgrader.server_extensions.course_list": False,
+}
+# Answers about new versions come from outside, where students' servers cannot reach.
+c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
+c.LabApp.news_url = None
