@@ -24,14 +24,16 @@ def leaks(source: NotebookNode, release: NotebookNode, files: Mapping[str, str])
         f"cell {cell.get('id', number)}": cell.source for number, cell in enumerate(release.cells, 1)
     } | {f"data/{name}": text for name, text in files.items()}
     streams = {where: _stream(text) for where, text in shown.items()}
+    openly = {where: _stream(text) for where, text in _visible_checks(source)}
     found = []
     for what, text in _regions(source):
-        for piece in _pieces(text):
-            found += [
-                f"{where}: has a piece of {what}: {piece!r}"
-                for where, s in streams.items()
-                if _stream(piece) in s
-            ]
+        for piece in map(str, _pieces(text)):
+            stream = _stream(piece)
+            for where, there in streams.items():
+                # both checks of an exercise prepare in the same lines: written openly in a visible check, no leak
+                prepares = what.startswith("the hidden") and stream in openly.get(where, "")
+                if stream in there and not prepares:
+                    found.append(f"{where}: has a piece of {what}: {piece!r}")
     return found + list(_answers_in_checks(source, release, files))
 
 
@@ -60,6 +62,13 @@ def _regions(source: NotebookNode) -> Iterator[tuple[str, str]]:
         for match in _REGION.finditer(cell.source):
             of = cell.metadata.get("nbgrader", {}).get("grade_id", "a cell")
             yield ("the solution of " if match.group(1) == "SOLUTION" else "the hidden ") + of, match.group(2)
+
+
+def _visible_checks(source: NotebookNode) -> Iterator[tuple[str, str]]:
+    """The parts of check cells outside hidden marks, as the author wrote them."""
+    for number, cell in enumerate(source.cells, 1):
+        if _is_check(cell):
+            yield f"cell {cell.get('id', number)}", _REGION.sub("", cell.source)
 
 
 def _pieces(text: str) -> Iterator[str]:

@@ -53,7 +53,7 @@ def read_myst(lab: Lab) -> NotebookNode:
     taken: dict[str, int] = {}
     for number, cell in enumerate(read.cells, 1):
         notebook.cells.append(
-            _source_cell(lab, cell, number, kinds[number - 1], points.get(number, 0), taken)
+            _source_cell(lab, cell, number, kinds[number - 1], points=points.get(number, 0), taken=taken)
         )
     _in_order(lab, notebook)
     return notebook
@@ -121,7 +121,7 @@ def _points(lab: Lab, cells: list[NotebookNode]) -> dict[int, float]:
 
 
 def _source_cell(
-    lab: Lab, cell: NotebookNode, number: int, kind: str, points: float, taken: dict[str, int]
+    lab: Lab, cell: NotebookNode, number: int, kind: str, *, points: float, taken: dict[str, int]
 ) -> NotebookNode:
     source = cell.source
     _marks_in_order(lab, number, cell, kind)
