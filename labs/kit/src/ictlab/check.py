@@ -1,0 +1,162 @@
+"""What a check cell says and earns: expected, found, where to look; never the answer, never a bare trace.
+
+    from ictlab.check import Check
+
+    check = Check(2)                               # the points of this check cell
+    plan = check.answer("plan", dict)              # None, with a sentence, if there is no such answer
+    if plan is not None:
+        check.that("room for all", room >= 50,
+                   expected="at least 50 addresses for hosts", found=room, look="the prefix length", points=2)
+    check.earned                                   # the last line: the number that nbgrader takes
+
+A check that says nothing earns nothing. `that` pays its points when the condition holds, or the share `partial`
+(0 to 1) of them when it does not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+LONGEST_FOUND = 300  # characters: what was found may be a whole file
+
+_WORDS = {
+    dict: "a dictionary",
+    list: "a list",
+    tuple: "a tuple",
+    set: "a set",
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    bool: "True or False",
+    callable: "a function",
+}
+
+
+class Failed:
+    """What a student's function gave instead of a result: its error, to be shown as what was found."""
+
+    def __init__(self, error: BaseException) -> None:
+        """Keep the kind and the message of `error`."""
+        self.error = f"an error: {type(error).__name__}: {error}"
+
+    def __repr__(self) -> str:
+        return self.error
+
+
+class Check:
+    """One check cell: collects what it found and what that earns."""
+
+    def __init__(self, points: float) -> None:
+        """Start a check cell worth `points`."""
+        self.points = points
+        self._earned = 0.0
+
+    def answer(self, name: str, kind: Any = None, *, empty: bool = False) -> Any:
+        """Return the student's variable `name`, or None with a sentence if it is missing or of another kind.
+
+        kind: a type, a tuple of types, or `callable`. empty: whether an empty list or text is an answer.
+        """
+        value = _variables().get(name)
+        if value is None:
+            print(
+                f"[not yet] {name}: no answer yet. Write it in the cell above, run that cell, then this one."
+            )
+            return None
+        if kind is not None and not _is(value, kind):
+            found = _shown(value)
+            print(
+                f"[not yet] {name}\n    expected: {_name_of(kind)}\n    found:    {type(value).__name__}: {found}"
+            )
+            return None
+        if not empty and hasattr(value, "__len__") and not callable(value) and len(value) == 0:
+            print(
+                f"[not yet] {name}: it is still empty. Fill it in the cell above, run that cell, then this one."
+            )
+            return None
+        return value
+
+    def call(self, function: Callable[..., Any], *values: Any, **named: Any) -> Any:
+        """Call a student's function; an error comes back as a `Failed` that shows it."""
+        with _stderr_is_no_fault():
+            try:
+                return function(*values, **named)
+            except Exception as error:
+                return Failed(error)
+
+    def that(
+        self,
+        what: str,
+        holds: object,
+        *,
+        expected: object,
+        found: object,
+        look: str,
+        points: float = 0,
+        partial: float = 0,
+    ) -> bool:
+        """Say whether `what` holds, and if not what was expected, found, and where to look; pay its points."""
+        try:
+            passed = bool(holds)
+        except Exception as error:  # an answer's own __bool__
+            passed, found = False, Failed(error)
+        self._earned += points * (1 if passed else min(max(partial, 0), 1))
+        if passed:
+            print(f"[ok] {what}")
+        else:
+            print(
+                f"[not yet] {what}\n    expected: {expected}\n    found:    {_shown(found)}\n    look at:  {look}"
+            )
+        return passed
+
+    @property
+    def earned(self) -> float:
+        """Points of this cell so far, never below 0 or above what it is worth."""
+        if not math.isfinite(self._earned):
+            return 0
+        earned = round(min(max(self._earned, 0), self.points), 4)
+        return int(earned) if earned == int(earned) else earned
+
+
+def _variables() -> dict[str, Any]:
+    """The notebook's variables."""
+    from IPython import get_ipython
+
+    shell = get_ipython()  # type: ignore[no-untyped-call]
+    if shell is not None:
+        return shell.user_ns  # type: ignore[no-any-return]
+    return vars(sys.modules["__main__"])
+
+
+def _is(value: object, kind: Any) -> bool:
+    if kind is callable:
+        return callable(value)
+    if isinstance(value, bool) and kind in (int, float):
+        return False  # True is an int to Python, and no number to anybody else
+    return isinstance(value, kind)
+
+
+def _name_of(kind: Any) -> str:
+    if isinstance(kind, tuple):
+        return " or ".join(_name_of(one) for one in kind)
+    return _WORDS.get(kind, getattr(kind, "__name__", str(kind)))
+
+
+def _shown(found: object) -> str:
+    """Write what was found on one short line; an answer whose repr fails is no fault of the check."""
+    try:
+        text = found if isinstance(found, str) else repr(found)
+    except Exception as error:
+        text = repr(Failed(error))
+    text = " ".join(text.split()) or "nothing"
+    return text if len(text) <= LONGEST_FOUND else text[:LONGEST_FOUND] + " …"
+
+
+@contextlib.contextmanager
+def _stderr_is_no_fault() -> Iterator[None]:
+    """nbgrader takes any line on stderr for a failed check: a warning of an answer goes to stdout."""
+    with contextlib.redirect_stderr(sys.stdout):
+        yield
