@@ -31,26 +31,32 @@ def unavailable(name: str, image: str | None = None) -> str:
     if name == "docker":
         from grader.sandbox import docker
 
-        return docker.available(image)
+        return docker.available(image) if image else "it needs an image. Name the lab's environment."
     from grader.sandbox import process
 
     return process.available()
 
 
+def choose() -> str:
+    """Return what `auto` means here: docker where an Engine answers, else process."""
+    from grader.sandbox import docker
+
+    return "docker" if docker.answers() else "process"
+
+
 def open_sandbox(name: str, settings: SandboxSettings | None = None, *, image: str | None = None) -> Sandbox:
-    """Return the sandbox `name`: docker, process, or auto for the first of them that works here.
+    """Return the sandbox `name`: docker, process or auto.
 
     `name` "auto" gives way to `settings.backend`. `image`: the environment's image, for docker.
-    Raises SandboxError that says what is in the way. Never falls back from a backend that was named.
+    Raises SandboxError that says what is in the way. It never falls back: another backend is another environment,
+    and marks could differ.
     """
     if name == "auto" and settings is not None:
         name = settings.backend
-    if name != "auto" and name not in BACKENDS:
+    if name == "auto":
+        name = choose()
+    if name not in BACKENDS:
         raise SandboxError(f"no sandbox is called {name}. Known: auto, {', '.join(BACKENDS)}.")
-    reasons = []
-    for candidate in BACKENDS if name == "auto" else [name]:
-        reason = unavailable(candidate, image)
-        if not reason:
-            return BACKENDS[candidate](image)
-        reasons.append(f"{candidate}: {reason}")
-    raise SandboxError("no sandbox works here. " + " ".join(reasons))
+    if reason := unavailable(name, image):
+        raise SandboxError(f"the {name} sandbox does not work here: {reason}")
+    return BACKENDS[name](image)

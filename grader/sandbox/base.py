@@ -32,7 +32,7 @@ class Command:
     sockets: host folder (empty, of this run alone, the site user's) that is shared with the inside at the same
         path, for the kernel's five ipc sockets; None for a plain command. Once they are there it is made
         read-only inside and a file `sealed` appears in it: until then nothing of the submission may run.
-    files: text files to lay inside, by absolute path in /home/student or /tmp.
+    files: text files to lay inside, by absolute path in one of its writable folders.
     """
 
     argv: Sequence[str]
@@ -53,6 +53,9 @@ class Exit:
 
     code: int
     reason: str
+
+
+KILLED = Exit(137, "killed")  # by SIGKILL, before anything could be said
 
 
 class Run(ABC):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import os
 import signal
@@ -12,7 +13,7 @@ import time
 from pathlib import Path
 
 from grader.sandbox import jail
-from grader.sandbox.base import Command, Exit, Run, Sandbox, SandboxError
+from grader.sandbox.base import KILLED, Command, Exit, Run, Sandbox, SandboxError
 from grader.sandbox.runfolder import JAIL, RunFolder, jail_spec
 
 OURS = ("hub", "grader", "labs")  # the trusted packages: labs/catalog holds solutions
@@ -63,7 +64,7 @@ class ProcessRun(Run):
     def poll(self) -> Exit | None:
         """Say how it ended, or None."""
         if self._exit is None and self.guard.poll() is not None:
-            self._exit = self.folder.exit(Exit(137, "killed"))
+            self._exit = self.folder.exit() or KILLED
         return self._exit
 
     def wait(self, timeout_s: float | None = None) -> Exit | None:
@@ -147,6 +148,7 @@ class ProcessSandbox(Sandbox):
         self._runs.clear()
 
 
+@functools.cache
 def available() -> str:
     """Return "" if jails work here, else what is in the way."""
     started = time.monotonic()

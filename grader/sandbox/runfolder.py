@@ -44,11 +44,15 @@ def jail_spec(command: Command, inside: dict[str, Any]) -> dict[str, Any]:
 
 
 class RunFolder:
-    """Spec, report and output of one run: 0700, so that nobody else on the host reads or writes them."""
+    """Spec, report and output of one run, below a folder of 0700: nobody else on the host reads or writes them."""
 
     def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="ict-run-"))
-        # in a container the jail's guard is root without its powers: not this folder's owner when we are not root
+        self._closed = Path(tempfile.mkdtemp(prefix="ict-run-"))
+        # In a container the jail's guard is root without its powers, so not the owner when we are not root: what
+        # it is given is open to all, and the folder around it is not.
+        self.path = self._closed / "run"
+        self.path.mkdir()
+        self.path.chmod(0o755)
         for name in ("report", "output"):
             (self.path / name).touch()
             (self.path / name).chmod(0o666)
@@ -92,11 +96,11 @@ class RunFolder:
                 )
             time.sleep(0.005)
 
-    def exit(self, otherwise: Exit) -> Exit:
-        """Return how the run ended by the report; `otherwise` if the guard was killed before it could say."""
+    def exit(self) -> Exit | None:
+        """Return how the run ended; None while the report does not say, or if the guard was killed first."""
         lines = self.lines()
         if not lines or "code" not in lines[-1]:
-            return otherwise
+            return None
         return Exit(code=int(lines[-1]["code"]), reason=str(lines[-1]["reason"]))
 
     def output(self, limit_bytes: int) -> bytes:
@@ -106,4 +110,4 @@ class RunFolder:
 
     def remove(self) -> None:
         """Delete it."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        shutil.rmtree(self._closed, ignore_errors=True)

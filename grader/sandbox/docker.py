@@ -1,0 +1,232 @@
+"""Two walls: a container of the environment's image for every run, and the jail inside it."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.errors import APIError, DockerException, ImageNotFound
+from docker.types import LogConfig
+
+from grader.sandbox import jail
+from grader.sandbox.base import KILLED, Command, Exit, Limits, Run, Sandbox, SandboxError
+from grader.sandbox.runfolder import JAIL, RunFolder, jail_spec
+from grader.sandbox.seccomp import profile_json
+
+LABEL = "ictlabs.sandbox"
+IN_JAIL, IN_RUN, IN_WORK = "/ictlabs/jail.py", Path("/ictlabs/run"), "/ictlabs/work"
+SPARE_MB = 96  # for the guards and the page cache: the jail, which can say why, is to meet its limit first
+SPARE_PIDS = 64  # the guards, and what the jail allows over its limit before it ends a run
+
+
+def engine() -> docker.DockerClient:
+    """Return a client of the Docker Engine. Raises SandboxError if none answers."""
+    try:
+        client = docker.from_env(timeout=60)
+        client.ping()
+    except DockerException as error:
+        raise SandboxError(f"no Docker Engine answers ({error}). `ict doctor` says what to do.") from error
+    return client
+
+
+def host_config(client: docker.DockerClient, command: Command, folder: RunFolder) -> dict[str, Any]:
+    """Return what the Engine is told about the outer wall."""
+    limits = command.limits
+    binds = [
+        f"{JAIL}:{IN_JAIL}:ro",
+        f"{folder.path}:{IN_RUN}:rw",
+        f"{os.path.realpath(command.work)}:{IN_WORK}:ro",
+    ]
+    if command.sockets:
+        binds.append(f"{command.sockets}:{command.sockets}:rw")
+    security = ["no-new-privileges", f"seccomp={profile_json()}"]
+    if any("apparmor" in option for option in client.info().get("SecurityOptions") or []):
+        security.append("apparmor=unconfined")  # docker-default forbids mount, which the jail is made of
+    memory = (limits.memory_mb + SPARE_MB) << 20
+    config: dict[str, Any] = client.api.create_host_config(
+        binds=binds,
+        network_mode="none",
+        ipc_mode="private",
+        read_only=True,
+        tmpfs={"/tmp": "size=1m,mode=1777"},  # noqa: S108  (a place to mount on; the jail brings its own)
+        cap_drop=["ALL"],
+        # only the guard has these, to give the jail a range of ids; the command has none
+        cap_add=["SETUID", "SETGID", "SETFCAP"],
+        security_opt=security,
+        mem_limit=memory,
+        memswap_limit=memory,  # no swap on top
+        nano_cpus=int(limits.cpus * 1e9),
+        pids_limit=limits.pids + SPARE_PIDS,
+        log_config=LogConfig(type="json-file", config={"max-size": "64k", "max-file": "1"}),
+    )
+    # A new /proc may be mounted only where the present one is not covered in places; docker-py has no keyword
+    # for these two. Nothing of a submission ever runs in the container's own /proc, nor as its root.
+    config["MaskedPaths"] = ["/sys/firmware", "/sys/devices/virtual/powercap"]
+    config["ReadonlyPaths"] = []
+    return config
+
+
+class DockerRun(Run):
+    """A container with one jail in it."""
+
+    def __init__(self, client: docker.DockerClient, container: str, folder: RunFolder) -> None:
+        self.client, self.container, self.folder = client, container, folder
+        self._exit: Exit | None = None
+        self._looked = 0.0
+
+    def state(self) -> dict[str, Any] | None:
+        """Return the Engine's word on the container, asked at most ten times a second; None between."""
+        if time.monotonic() - self._looked < 0.1:
+            return None
+        self._looked = time.monotonic()
+        try:
+            return dict(self.client.api.inspect_container(self.container)["State"])
+        except (APIError, DockerException):
+            return {"Running": False}
+
+    def ended(self) -> str | None:
+        """Return the guard's last words if the container is gone."""
+        state = self.state()
+        if state is None or state.get("Running"):
+            return None
+        with contextlib.suppress(APIError):
+            return self.client.api.logs(self.container).decode(errors="replace") or str(state)
+        return str(state)
+
+    def poll(self) -> Exit | None:
+        """Say how it ended, or None."""
+        if self._exit is None:
+            if told := self.folder.exit():
+                self._settle(told)
+            elif (state := self.state()) is not None and not state.get("Running"):
+                self._settle(self.folder.exit() or KILLED)
+        return self._exit
+
+    def _settle(self, told: Exit) -> None:
+        """Keep how it ended; a kill that nobody here ordered may have been the Engine's memory limit."""
+        if told.reason == "killed":
+            self._looked = 0.0
+            state = self.state() or {}
+            if state.get("OOMKilled"):
+                told = Exit(told.code, "memory")
+        self._exit = told
+        self._remove()
+
+    def _remove(self) -> None:
+        with contextlib.suppress(APIError, DockerException):
+            self.client.api.remove_container(self.container, force=True, v=True)
+
+    def wait(self, timeout_s: float | None = None) -> Exit | None:
+        """Wait for the end."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while (found := self.poll()) is None and (deadline is None or time.monotonic() < deadline):
+            time.sleep(0.01)
+        return found
+
+    def kill(self) -> None:
+        """Remove the container, which ends everything in it."""
+        if self._exit is None:
+            self._remove()
+            self._exit = self.folder.exit() or KILLED
+
+    def interrupt(self) -> None:
+        """Hand SIGINT to the command, through the guard."""
+        with contextlib.suppress(APIError):
+            self.client.api.kill(self.container, "SIGINT")
+
+    def output(self, limit_bytes: int = 65536) -> bytes:
+        """Return the start of what it printed."""
+        return self.folder.output(limit_bytes)
+
+
+class DockerSandbox(Sandbox):
+    """A container per run; containers that an earlier process left behind are swept at the start."""
+
+    name = "docker"
+
+    def __init__(self, image: str) -> None:
+        self.client = engine()
+        try:
+            found = self.client.images.get(image)
+        except ImageNotFound as error:
+            raise SandboxError(f"no image {image}. `ict images build` builds it.") from error
+        self.image = image
+        env = dict(entry.partition("=")[::2] for entry in found.attrs["Config"].get("Env") or [])
+        self.path = env.get("PATH") or "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        self._runs: list[DockerRun] = []
+        for left in self.client.containers.list(
+            all=True, filters={"label": LABEL, "status": ["exited", "dead"]}
+        ):
+            with contextlib.suppress(APIError):
+                left.remove(force=True, v=True)
+
+    def start(self, command: Command) -> Run:
+        """Start `command` in a container of its own."""
+        folder = RunFolder()
+        inside = {"path": self.path, "ro": [*jail.DEFAULT_RO, "/opt"], "work": IN_WORK}
+        spec = folder.write_spec(jail_spec(command, inside), IN_RUN)
+        api = self.client.api
+        try:
+            made = api.create_container(
+                self.image,
+                entrypoint=["python3", "-I", "-S", IN_JAIL],
+                command=[str(spec)],
+                user="0:0",
+                working_dir="/",
+                network_disabled=True,
+                labels={LABEL: str(os.getpid())},
+                host_config=host_config(self.client, command, folder),
+            )["Id"]
+        except (APIError, DockerException) as error:
+            folder.remove()
+            raise SandboxError(f"the Engine made no container of {self.image}: {error}.") from error
+        run = DockerRun(self.client, made, folder)
+        self._runs = [other for other in self._runs if other.poll() is None] + [run]
+        try:
+            api.start(made)
+            folder.await_start(run.ended)
+        except (APIError, DockerException, SandboxError) as error:
+            run.kill()
+            folder.remove()
+            raise SandboxError(f"container of {self.image}: {error}") from error
+        return run
+
+    def close(self) -> None:
+        """End every run."""
+        for run in self._runs:
+            run.kill()
+            run.folder.remove()
+        self._runs.clear()
+        self.client.close()
+
+
+def answers() -> bool:
+    """Say whether a Docker Engine answers: then containers are the way to run, and nothing weaker stands in."""
+    try:
+        engine().close()
+    except SandboxError:
+        return False
+    return True
+
+
+@functools.cache
+def available(image: str) -> str:
+    """Return "" if a jail in a container of `image` works here, else what is in the way. Tried once a process."""
+    try:
+        sandbox = DockerSandbox(image)
+    except SandboxError as error:
+        return str(error)
+    try:
+        with tempfile.TemporaryDirectory(prefix="ict-try-") as work:
+            found = sandbox.start(Command(["true"], Path(work), Limits(64, 32, 16, 1.0, 30.0))).wait(30)
+        return "" if found == Exit(0, "exited") else f"a trial run ended with {found}."
+    except SandboxError as error:
+        return str(error)
+    finally:
+        sandbox.close()
