@@ -58,8 +58,8 @@ Example::
 Marks of a check cell are nbgrader's: an error, or anything on stderr, earns nothing; a number as the value
 of its last line (from 0 to the cell's points) is partial credit; anything else, also no value at all, earns
 every point. So end every check cell with the number it earns. A missing answer (a name that does not exist,
-`None`, a file that is not there) earns 0 with a sentence that says so, never a bare NameError: read answers
-with `globals().get("name")` or with `ictlab.check`.
+`None`, a file that is not there) earns 0 with a sentence that says so, never a bare NameError:
+`ictlab.check` does that.
 
 Hints are text above the answer cell, two or three for each exercise, one inside the other so that they open
 one at a time; empty lines as here::

@@ -41,7 +41,7 @@ def test_wrong_solution_is_found(change: Change, grade: Grade) -> None:
 
 def test_empty_answer_that_earns_is_found(change: Change, grade: Grade) -> None:
     """A check whose last line prints gives nbgrader no number, so it pays every point to everybody."""
-    lab = change("lab.md", "2 * int(right)\n", "print(2 * int(right))\n")
+    lab = change("lab.md", "points=2,\n    )\ncheck.earned", "points=2,\n    )\nprint(check.earned)")
 
     said = failed(prove(lab, grade))
 
@@ -78,7 +78,7 @@ def test_fewer_than_three_attempts_are_found(folder: Path) -> None:
             "Write `wanted = table['hosts'][ room ] - spare(room, extra)`. Each bit that is left",
         ),
         # the same in a visible check
-        ("earned = int(", "wanted = table['hosts'][room] - spare(\n    room, extra)\nearned = int("),
+        ("check = Check(1)", "wanted = table['hosts'][room] - spare(\n    room, extra)\ncheck = Check(1)"),
     ],
 )
 def test_solution_in_the_release_is_found(change: Change, old: str, new: str) -> None:
@@ -93,7 +93,8 @@ def test_solution_in_the_release_is_found(change: Change, old: str, new: str) ->
 def test_hidden_check_in_the_data_is_found(folder: Path) -> None:
     (folder / "data").mkdir(exist_ok=True)
     (folder / "data" / "notes.txt").write_text(
-        "right = callable(answer) and [answer(length) for length in (30, 24, 16, 1)] == [2, 254, 65534, 2147483646]\n"
+        "{length: check.call(function, length) for length in (30, 24, 16, 1)} found = \n"
+        "found == {30: 2, 24: 254, 16: 65534, 1: 2147483646},\n"
     )
 
     said = failed(list(proofs(Lab.load(folder), None)))["leaks nothing"]

@@ -125,7 +125,7 @@ def _variables() -> dict[str, Any]:
     """The notebook's variables."""
     from IPython import get_ipython
 
-    shell = get_ipython()  # type: ignore[no-untyped-call]
+    shell = get_ipython()
     if shell is not None:
         return shell.user_ns  # type: ignore[no-any-return]
     return vars(sys.modules["__main__"])
@@ -136,7 +136,7 @@ def _is(value: object, kind: Any) -> bool:
         return callable(value)
     if isinstance(value, bool) and kind in (int, float):
         return False  # True is an int to Python, and no number to anybody else
-    return isinstance(value, kind)
+    return bool(isinstance(value, kind))
 
 
 def _name_of(kind: Any) -> str:

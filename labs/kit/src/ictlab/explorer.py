@@ -248,7 +248,7 @@ def _widgets() -> Any:
         from IPython import get_ipython
     except ImportError:
         return None
-    shell = get_ipython()  # type: ignore[no-untyped-call]
+    shell = get_ipython()
     return ipywidgets if getattr(shell, "kernel", None) is not None else None
 
 
