@@ -6,23 +6,26 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import click
 import nbformat
 
+from grader.sandbox.base import Sandbox, SandboxError
+from grader.settings import SandboxSettings
 from hub.settings import Settings
 from labs import build
 from labs.library import CATALOG, Library, by_track
 from labs.model import LAB_NAME, Lab, LabError
-from labs.prove import Grade, Marks, Proof, proofs
+from labs.prove import Marks, Proof, proofs
 
 TEMPLATE = CATALOG.parent / "template"
 
 
-@click.group()
-def labs() -> None:
+@click.group("labs")
+def command() -> None:
     """Labs: what is taught.
 
     \b
@@ -30,7 +33,7 @@ def labs() -> None:
     """
 
 
-@labs.command("list")
+@command.command("list")
 @click.option("--json", "as_json", is_flag=True, help="One JSON list instead of a table.")
 @click.pass_obj
 def list_labs(settings: Settings, as_json: bool) -> None:
@@ -58,7 +61,7 @@ def list_labs(settings: Settings, as_json: bool) -> None:
         sys.exit(1)
 
 
-@labs.command()
+@command.command()
 @click.argument("name")
 @click.option(
     "--into",
@@ -84,7 +87,7 @@ def new(name: str, into: Path) -> None:
     click.echo(f"{target} is a lab. Write {target / 'lab.md'}, then: ict labs prove --lab {name}")
 
 
-@labs.command("build")
+@command.command("build")
 @click.option("--lab", "name", required=True, help="Name of the lab.")
 @click.option(
     "--into",
@@ -113,7 +116,7 @@ def build_lab(settings: Settings, name: str, into: Path) -> None:
     click.echo(f"wrote {into}/source, {into}/release and {into}/solved")
 
 
-@labs.command()
+@command.command()
 @click.option("--lab", "names", multiple=True, help="Only this lab; may be given again. All if left out.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON list of proofs instead of the table.")
 @click.option("--static", is_flag=True, help="Only the proofs that run nothing; needs no sandbox.")
@@ -148,28 +151,48 @@ def prove(settings: Settings, names: tuple[str, ...], as_json: bool, static: boo
         sys.exit(1)
 
 
-def _all_proofs(settings: Settings, chosen: list[Lab], static: bool) -> Iterable[Proof]:
-    """Prove lab by lab; a sandbox that cannot start is an error of ours, not a failed proof."""
+def _all_proofs(settings: Settings, chosen: list[Lab], static: bool) -> Iterator[Proof]:
+    """Prove lab by lab, the labs of one environment in one sandbox.
+
+    A sandbox that cannot be had, or that fails, is a fault of ours and no failed proof.
+    """
     if static:
         for lab in chosen:
             yield from proofs(lab, None)
         return
-    grade, close = _grader(settings)
+    from grader.sandbox import choose, open_sandbox
+    from hub.images import image_name
+
+    limits = settings.grader.sandbox
     try:
-        for lab in chosen:
-            yield from proofs(lab, grade)
-    finally:
-        close()
+        backend = limits.backend if limits.backend != "auto" else choose()
+        if backend != "docker":
+            click.echo(
+                "No Docker Engine answers: proving on this machine, not in the labs' images.", err=True
+            )
+        for environment in dict.fromkeys(lab.environment for lab in chosen):
+            image = image_name(settings, environment)
+            click.echo(f"{environment}: {image if backend == 'docker' else backend}", err=True)
+            sandbox = open_sandbox(backend, limits, image=image)
+            try:
+                for lab in chosen:
+                    if lab.environment == environment:
+                        yield from proofs(lab, partial(_grade, limits, sandbox))
+            finally:
+                sandbox.close()
+    except SandboxError as error:
+        raise click.ClickException(f"cannot prove here: {error}") from error
 
 
-def _grader(settings: Settings) -> tuple[Grade, Callable[[], None]]:
-    """The real engine in the lab's own environment, and how to free what it holds."""
-    from grader.engine.standalone import grade_notebook
+def _grade(limits: SandboxSettings, sandbox: Sandbox, lab: Lab, notebook: nbformat.NotebookNode) -> Marks:
+    """Grade by the real engine, as a submission would be."""
+    from grader.engine.standalone import grade_files
 
-    def grade(lab: Lab, notebook: nbformat.NotebookNode) -> Marks:
-        return grade_notebook(lab, notebook, settings=settings.grader.sandbox)
-
-    return grade, lambda: None
+    name = next(iter(build.source_notebooks(lab)))
+    marks: dict[str, float] = {}
+    for mark in grade_files(lab, {f"{name}.ipynb": notebook}, settings=limits, sandbox=sandbox).exercises:
+        marks[mark.exercise] = marks.get(mark.exercise, 0) + (mark.points or 0)
+    return marks
 
 
 def _library(settings: Settings) -> Library:
