@@ -37,10 +37,11 @@ docker:
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e labs/kit
 	@touch $@
 
+# The image's lock is for bookworm's own Python: pip download takes markers from the host's.
 lock: .venv/ready
-	.venv/bin/uv pip compile pyproject.toml --extra dev --generate-hashes --python-version 3.11 --universal \
+	.venv/bin/uv pip compile pyproject.toml --extra dev --generate-hashes --python-version 3.11.2 --universal \
 	  --no-annotate --no-header --no-emit-index-url --upgrade --quiet -o requirements.lock
-	.venv/bin/uv pip compile images/base/requirements.in --generate-hashes --python-version 3.11 \
+	.venv/bin/uv pip compile images/base/requirements.in --generate-hashes --python-version 3.11.2 --python-platform linux \
 	  --no-annotate --no-header --no-emit-index-url --upgrade --quiet -o images/base/requirements.lock
 
 clean:

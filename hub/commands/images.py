@@ -1,0 +1,74 @@
+"""`ict images`: build the container images that labs run in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import docker
+
+from hub.images import ImageError, build, environments, states
+from hub.settings import Settings
+
+
+@click.group("images")
+def command() -> None:
+    """Build the container images that labs run in.
+
+    \b
+    Example:
+      ict images list
+      ict images build base
+    """
+
+
+def _client() -> docker.DockerClient:
+    try:
+        client = docker.from_env(timeout=600)
+        client.ping()
+    except docker.errors.DockerException as error:
+        raise click.ClickException(f"no Docker Engine answers ({error}). Run: sudo make docker") from error
+    return client
+
+
+@command.command("list")
+@click.pass_obj
+def show(settings: Settings) -> None:
+    """List the environments and the sizes of their images.
+
+    \b
+    Example:
+      ict images list
+    """
+    for state in states(settings, _client()):
+        size = "not built" if state.size_mb is None else f"{state.size_mb:.0f} MB"
+        note = "" if state.current or state.size_mb is None else "  (made from older files: build it again)"
+        click.echo(f"{state.environment:<12} {state.name:<32} {size:>10}{note}")
+
+
+@command.command("build")
+@click.argument("environment", type=click.Choice(environments()))
+@click.option(
+    "--ca-bundle",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Your site's CA certificates (PEM), for the build only.",
+)
+@click.option("--mirror", help="Debian mirror to bootstrap from instead of pulling an image.")
+@click.option("--force", is_flag=True, help="Build even if nothing changed.")
+@click.pass_obj
+def make(
+    settings: Settings, environment: str, ca_bundle: Path | None, mirror: str | None, force: bool
+) -> None:
+    """Build an environment's image, unless it is there, made from the same files.
+
+    \b
+    Example:
+      ict images build base
+      ict images build base --ca-bundle /etc/ssl/certs/ca-certificates.crt
+    """
+    try:
+        build(
+            settings, _client(), environment, say=click.echo, ca_bundle=ca_bundle, mirror=mirror, force=force
+        )
+    except (ImageError, docker.errors.DockerException) as error:
+        raise click.ClickException(str(error)) from error

@@ -1,0 +1,224 @@
+"""Builds the images that labs run in, from a registry's Debian or, without a registry, from a Debian mirror."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import docker
+
+from hub.settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+IMAGES = ROOT / "images"
+KIT = ROOT / "labs" / "kit"
+DEBIAN = "debian:bookworm-slim"
+SUITE = "bookworm"
+PYTHON = "3.11.2"  # bookworm's
+INPUTS_LABEL = "ictlabs.inputs"
+
+Say = Callable[[str], None]
+
+
+class ImageError(Exception):
+    """An image cannot be built; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class ImageState:
+    """An environment and its image, if it is built."""
+
+    environment: str
+    name: str
+    size_mb: float | None
+    current: bool
+
+
+def environments() -> list[str]:
+    """The environments that can be built: folders of images/ with a Dockerfile."""
+    return sorted(folder.parent.name for folder in IMAGES.glob("*/Dockerfile"))
+
+
+def image_name(settings: Settings, environment: str) -> str:
+    """The image of an environment: PREFIX/ENVIRONMENT:VERSION."""
+    return f"{settings.hub.image_prefix}/{environment}:{version('ictlabs')}"
+
+
+def inputs_hash(environment: str) -> str:
+    """SHA-256 over everything of ours that goes into the image: the same inputs need no new build."""
+    digest = hashlib.sha256()
+    for folder in (IMAGES / environment, KIT):
+        for file in sorted(f for f in folder.rglob("*") if f.is_file() and "__pycache__" not in f.parts):
+            digest.update(f"{file.relative_to(ROOT)}\0{file.stat().st_mode & 0o111:o}\0".encode())
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def states(settings: Settings, client: docker.DockerClient) -> list[ImageState]:
+    """What is built, how large it is, and whether it is made from today's inputs."""
+    found = []
+    for environment in environments():
+        name = image_name(settings, environment)
+        try:
+            image = client.images.get(name)
+        except docker.errors.ImageNotFound:
+            found.append(ImageState(environment, name, None, False))
+            continue
+        current = image.labels.get(INPUTS_LABEL) == inputs_hash(environment)
+        found.append(ImageState(environment, name, image.attrs["Size"] / 1e6, current))
+    return found
+
+
+def build(
+    settings: Settings,
+    client: docker.DockerClient,
+    environment: str,
+    *,
+    say: Say,
+    ca_bundle: Path | None = None,
+    mirror: str | None = None,
+    force: bool = False,
+) -> str:
+    """Build the image of `environment` unless it is there, made from the same inputs; return its name.
+
+    `ca_bundle`: PEM file used while building, in no layer of the result. `mirror`: Debian mirror to bootstrap from
+    when no registry answers; debootstrap's own default when left out. Raises ImageError.
+    """
+    if environment not in environments():
+        raise ImageError(f"there is no environment {environment}. Known: {', '.join(environments())}.")
+    name = image_name(settings, environment)
+    inputs = inputs_hash(environment)
+    with contextlib.suppress(docker.errors.ImageNotFound):
+        if client.images.get(name).labels.get(INPUTS_LABEL) == inputs and not force:
+            say(f"{name} is up to date")
+            return name
+    debian = _debian(client, say, mirror)
+    with tempfile.TemporaryDirectory(prefix="ictlabs-image-") as folder:
+        context = Path(folder)
+        shutil.copytree(IMAGES / environment, context, dirs_exist_ok=True)
+        (context / "ca").mkdir()
+        if ca_bundle:
+            shutil.copy(ca_bundle, context / "ca" / "site.crt")
+        say("downloading Python packages")
+        _download_wheels(context, ca_bundle)
+        say(f"building {name}")
+        labels = {
+            INPUTS_LABEL: inputs,
+            "ictlabs.environment": environment,
+            "ictlabs.version": version("ictlabs"),
+        }
+        _docker_build(client, context, name, say, {"buildargs": {"DEBIAN": debian}, "labels": labels})
+    size = client.images.get(name).attrs["Size"] / 1e6
+    say(f"{name} is ready, {size:.0f} MB")
+    return name
+
+
+def _debian(client: docker.DockerClient, say: Say, mirror: str | None) -> str:
+    """Return the name of a Debian image: there already, pulled, or bootstrapped."""
+    ours = f"ictlabs-debian:{SUITE}"
+    for name in (DEBIAN, ours):
+        with contextlib.suppress(docker.errors.ImageNotFound):
+            client.images.get(name)
+            return name
+    if mirror is None:
+        say(f"pulling {DEBIAN}")
+        try:
+            client.images.pull(DEBIAN)
+            return DEBIAN
+        except docker.errors.DockerException:
+            say("no registry answers; bootstrapping Debian from a mirror instead (about a minute)")
+    _bootstrap(client, ours, mirror)
+    return ours
+
+
+def _bootstrap(client: docker.DockerClient, name: str, mirror: str | None) -> None:
+    """Make a minimal Debian with debootstrap and import it as image `name`."""
+    if os.geteuid() != 0:
+        raise ImageError(
+            "no registry answers, and bootstrapping Debian needs root. Run once: sudo .venv/bin/ict images build base"
+        )
+    if not shutil.which("debootstrap"):
+        raise ImageError("no registry answers, and debootstrap is missing. Run: apt-get install debootstrap")
+    # too large for a /tmp in memory
+    with tempfile.TemporaryDirectory(prefix="ictlabs-debian-", dir="/var/tmp") as folder:
+        tree = Path(folder) / "root"
+        command = ["debootstrap", "--variant=minbase", "--include=ca-certificates", SUITE, str(tree)]
+        made = subprocess.run(
+            [*command, *([mirror] if mirror else [])], capture_output=True, text=True, check=False
+        )
+        if made.returncode:
+            last = (made.stdout + made.stderr).strip().splitlines()[-3:]
+            raise ImageError(f"debootstrap failed: {' / '.join(last)}. Is the mirror right? See --mirror.")
+        with subprocess.Popen(["tar", "-C", str(tree), "-c", "."], stdout=subprocess.PIPE) as tar:
+            repository, tag = name.split(":")
+            client.api.import_image_from_stream(tar.stdout, repository=repository, tag=tag)
+        if tar.returncode:
+            raise ImageError("tar failed while the Debian tree was imported. Is the disk full?")
+
+
+def _download_wheels(context: Path, ca_bundle: Path | None) -> None:
+    """Put every wheel of requirements.lock, and the kit's, into context/wheels; hashes are checked by pip."""
+    wheels = context / "wheels"
+    machine = platform.machine()
+    platforms = [f"manylinux_2_{minor}_{machine}" for minor in range(36, 16, -1)] + [
+        f"manylinux2014_{machine}"
+    ]
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    cert = ["--cert", str(ca_bundle)] if ca_bundle else []
+    download = [
+        *pip,
+        "download",
+        "--quiet",
+        "--require-hashes",
+        "-r",
+        str(context / "requirements.lock"),
+        "-d",
+        str(wheels),
+    ]
+    target = ["--only-binary", ":all:", "--implementation", "cp", "--python-version", PYTHON]
+    target += [option for name in platforms for option in ("--platform", name)]
+    _run([*download, *cert, *target], "pip could not download the image's packages")
+    kit = [*pip, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(wheels), str(KIT)]
+    _run(kit, "the kit could not be built")
+
+
+def _run(command: list[str], problem: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        errors = [line for line in done.stderr.splitlines() if "ERROR" in line] or done.stderr.splitlines()[
+            -3:
+        ]
+        raise ImageError(
+            f"{problem}: {' '.join(errors)[:800]}. Is the package index reachable? A site's CA: --ca-bundle."
+        )
+
+
+def _docker_build(
+    client: docker.DockerClient, context: Path, name: str, say: Say, options: dict[str, Any]
+) -> None:
+    stream = client.api.build(path=str(context), tag=name, rm=True, forcerm=True, decode=True, **options)
+    last: list[str] = []
+    for line in _lines(stream):
+        last = [*last[-8:], line]
+        if line.startswith("Step "):
+            say(f"  {line.split(' : ')[0].lower()}")
+    if problem := next((line for line in last if line.startswith("ERROR")), None):
+        raise ImageError(f"{problem}\n" + "\n".join(last))
+
+
+def _lines(stream: Iterator[dict[str, Any]]) -> Iterator[str]:
+    for message in stream:
+        if "error" in message:
+            yield f"ERROR: the build of the image failed: {message['error'].strip()}"
+        yield from str(message.get("stream", "")).strip().splitlines()
