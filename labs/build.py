@@ -152,6 +152,11 @@ def attempt_notebook(lab: Lab, attempt: Attempt) -> NotebookNode:
     return _filled(release_notebook(lab), {**rest, **attempt.answers})
 
 
+def blank_notebook(lab: Lab) -> NotebookNode:
+    """Build the release with every answer cell emptied, starter code and all."""
+    return _filled(release_notebook(lab), dict.fromkeys(solutions(lab), ""))
+
+
 def solutions(lab: Lab) -> dict[str, str]:
     """The reference solutions: grade id of the answer cell -> its content without nbgrader's marks."""
     return {

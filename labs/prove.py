@@ -56,6 +56,7 @@ def proofs(lab: Lab, grade: Grade | None) -> Iterator[Proof]:
     yield _tried(lab, "solution earns all", partial(_solution_earns_all, grade=grade))
     yield _tried(lab, "release earns nothing", partial(_release_earns_nothing, grade=grade))
     if ours:
+        yield _tried(lab, "empty answers earn nothing", partial(_empty_earns_nothing, grade=grade))
         yield _tried(lab, "earns the same again", partial(_solution_earns_all, grade=grade))
     try:
         attempts = lab.attempts() if ours else ()
@@ -167,6 +168,12 @@ def _solution_earns_all(lab: Lab, grade: Grade) -> str:
 
 def _release_earns_nothing(lab: Lab, grade: Grade) -> str:
     return _compare(lab, build.release_notebook(lab), dict.fromkeys(_automatic(lab), 0.0), grade)
+
+
+def _empty_earns_nothing(lab: Lab, grade: Grade) -> str:
+    """Starter code gone as well: the names that checks look for do not even exist."""
+    notebook = build.blank_notebook(lab)
+    return _compare(lab, notebook, dict.fromkeys(_automatic(lab), 0.0), grade)
 
 
 def _attempt_earns(lab: Lab, attempt: Attempt, grade: Grade) -> str:

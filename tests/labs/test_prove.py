@@ -26,7 +26,7 @@ def test_template_proves_everything(folder: Path, grade: Grade) -> None:
     assert failed(made) == {}
     assert [proof.name for proof in made] == [
         "builds", "leaks nothing", "text", "attempts declared", "solution earns all", "release earns nothing",
-        "earns the same again", "attempt counts_all", "attempt no_function", "attempt one_case",
+        "empty answers earn nothing", "earns the same again", "attempt counts_all", "attempt no_function", "attempt one_case",
     ]  # fmt: skip
 
 

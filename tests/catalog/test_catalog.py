@@ -1,0 +1,113 @@
+"""Every lab of the catalog is read, built the same each time, and proved in its real image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import docker
+import nbformat
+import pytest
+
+from grader.engine.standalone import grade_files
+from grader.sandbox import open_sandbox
+from grader.settings import SandboxSettings
+from hub.images import image_name
+from hub.settings import Settings
+from labs import build
+from labs.library import CATALOG, Library
+from labs.model import Lab
+from labs.prove import proofs
+
+LABS = Library().labs()
+every_lab = pytest.mark.parametrize("lab", LABS.values(), ids=LABS.keys())
+
+
+@pytest.fixture
+def image_of(docker_engine: docker.DockerClient, missing: Callable[[str, str], None]) -> Callable[[Lab], str]:
+    """`image_of(lab)`: the name of its environment's image, which is there."""
+
+    def find(lab: Lab) -> str:
+        name = image_name(Settings(), lab.environment)
+        try:
+            docker_engine.images.get(name)
+        except docker.errors.ImageNotFound:
+            missing(f"no image {name}", f"`ict images build {lab.environment}` builds it")
+        return name
+
+    return find
+
+
+def test_no_lab_is_broken() -> None:
+    assert Library().problems() == {}
+    assert set(LABS) == {
+        folder.name for folder in CATALOG.iterdir() if not folder.name.startswith((".", "_"))
+    }
+
+
+@every_lab
+def test_proofs_that_run_nothing(lab: Lab) -> None:
+    failed = [f"{proof.name}: {proof.message}" for proof in proofs(lab, None) if not proof.passed]
+
+    assert failed == []
+
+
+@every_lab
+def test_same_bytes_each_time(lab: Lab, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        build.write_source(lab, tmp_path / name)
+
+    one, two = ({p.relative_to(d): p.read_bytes() for p in d.rglob("*") if p.is_file()}
+                for d in (tmp_path / "one", tmp_path / "two"))  # fmt: skip
+    assert one == two
+    for file in (tmp_path / "one").glob("*.ipynb"):
+        nbformat.validate(nbformat.read(file, as_version=4))
+
+
+@every_lab
+def test_lab_is_as_large_as_a_lab_should_be(lab: Lab) -> None:
+    assert 4 <= len(lab.exercise) <= 8
+    assert lab.outcomes
+    assert lab.maps_to
+    assert {outcome for exercise in lab.exercise for outcome in exercise.outcomes} <= set(lab.outcomes)
+    assert set(lab.requires) <= set(LABS)
+    assert (lab.folder / "instructor.md").read_text(encoding="utf-8").strip()
+
+
+@every_lab
+@pytest.mark.docker
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_all_proofs_in_the_real_image(lab: Lab, image_of: Callable[[Lab], str]) -> None:
+    limits = SandboxSettings()
+    sandbox = open_sandbox("docker", limits, image=image_of(lab))
+
+    def grade(lab: Lab, notebook: nbformat.NotebookNode) -> dict[str, float]:
+        graded = grade_files(lab, {f"{lab.name}.ipynb": notebook}, settings=limits, sandbox=sandbox)
+        return {mark.exercise: mark.points or 0 for mark in graded.exercises}
+
+    try:
+        failed = [f"{proof.name}: {proof.message}" for proof in proofs(lab, grade) if not proof.passed]
+    finally:
+        sandbox.close()
+
+    assert failed == []
+
+
+@every_lab
+@pytest.mark.docker
+def test_missing_answers_end_in_a_sentence_not_in_a_trace(lab: Lab, image_of: Callable[[Lab], str]) -> None:
+    blank = build.blank_notebook(lab)
+    limits = SandboxSettings()
+    sandbox = open_sandbox("docker", limits, image=image_of(lab))
+    try:
+        graded = grade_files(lab, {f"{lab.name}.ipynb": blank}, settings=limits, sandbox=sandbox)
+    finally:
+        sandbox.close()
+
+    for cell in graded.notebooks[lab.name].cells:
+        if cell.metadata.get("nbgrader", {}).get("grade") and cell.cell_type == "code":
+            kinds = {output.output_type for output in cell.outputs}
+            said = "".join(output.get("text", "") for output in cell.outputs)
+            assert "error" not in kinds, f"{cell.id}: {cell.outputs}"
+            assert said.strip(), f"{cell.id} says nothing"
