@@ -16,7 +16,7 @@ from nbgrader.exchange.abc import Exchange as ABCExchange
 from nbgrader.utils import ignore_patterns
 from traitlets import Bool, Unicode, default
 
-from ictlab.exchange.client import Service, ServiceError
+from ictlab.exchange.client import Service, ServiceError, forget
 from ictlab.exchange.files import Ignore
 
 Answer = TypeVar("Answer")
@@ -29,6 +29,8 @@ TIMESTAMP_FILE = "timestamp.txt"  # nbgrader's own name
 
 class Exchange(ABCExchange):
     """nbgrader's exchange over HTTP. Has the options of the shared folder's, so that configurations stay valid."""
+
+    may_be_remembered = False
 
     root = Unicode("", help="Not used: the exchange is a service.").tag(config=True)
     cache = Unicode(
@@ -49,6 +51,12 @@ class Exchange(ABCExchange):
         except ServiceError as error:
             self.fail(str(error))
             raise  # fail() always raises; this is for type checkers
+
+    def start(self) -> Any:
+        """Do it, on what the service says now: only lists may be a few seconds old."""
+        if not self.may_be_remembered:
+            forget()
+        return super().start()
 
     def init_src(self) -> None:
         """Nothing to prepare."""

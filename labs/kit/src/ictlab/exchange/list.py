@@ -20,6 +20,8 @@ Info = dict[str, Any]
 class ExchangeList(Exchange, ABCExchangeList):
     """Lists labs and submissions as nbgrader's documentation of the exchange describes them."""
 
+    may_be_remembered = True  # Formgrader lists on every request of every page
+
     def copy_files(self) -> None:
         """Nothing is copied by a list."""
 
