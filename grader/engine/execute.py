@@ -80,6 +80,7 @@ class Execute(steps.Execute):
         self.timeout_func = self._seconds_for
         self.skip_cells_with_tag = ""  # sanitising strips tags; this is the second lock on that door
         self.store_widget_state = False
+        self.record_timing = False
         self.raise_on_iopub_timeout = True
         self.shutdown_kernel = "immediate"
         self.began = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +27,7 @@ ADD = "def add(a, b):\n    return a + b\n"
         ("x = bytearray(2_000_000_000)\nfor i in range(0, len(x), 4096): x[i] = 1", "memory"),
         (
             "import sys\nwhile True:\n    sys.stdout.write('x' * 1_000_000)",
-            "printed",
+            "printed|memory",  # whichever bound is met first
         ),
     ],
     ids=["exit", "kill", "segfault", "deaf-loop", "memory", "endless-print"],
@@ -38,8 +39,8 @@ def test_a_bad_end_costs_what_was_not_earned_yet(
     begun = time.monotonic()
     graded = bench.grade(bench.solved(double=attack))
     assert points(graded) == {"add": 2, "double": 0, "why": 0}
-    assert says in graded.message, graded.message
-    assert says in graded.exercises[1].message
+    assert re.search(says, graded.message), graded.message
+    assert re.search(says, graded.exercises[1].message)
     assert time.monotonic() - begun < 40
 
 
