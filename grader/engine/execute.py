@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from math import isfinite
 from time import monotonic
 from typing import Any
 
@@ -27,6 +26,7 @@ MAX_WAITING_MESSAGES = 8  # received and not yet looked at; more stay in the san
 MAX_RECEIVED_BYTES = 128 << 20  # all output of a notebook, kept or not
 MAX_MESSAGES = 50_000  # and in how many messages
 MAX_RESULT_CHARS = 20_000  # of an error or a result, which decide marks and so are kept
+SHOWN = ("text/plain", "text/html", "image/png", "image/jpeg")  # kinds of output that are kept
 MAX_DECIDING = 20  # of those in one cell; the first decides
 
 ENDINGS = {
@@ -258,26 +258,36 @@ def _size(value: Any) -> int:
     return len(json.dumps(value, default=str))
 
 
-def _storable(value: Any) -> Any:
-    """`value` of a kernel's message with its texts scrubbed and nothing but JSON in it."""
-    if isinstance(value, str):
-        return scrubbed(value)
-    if isinstance(value, dict):
-        return NotebookNode({scrubbed(str(k)): _storable(v) for k, v in value.items()})
-    if isinstance(value, list | tuple):
-        return [_storable(v) for v in value]
-    if isinstance(value, float) and not isfinite(value):
-        return None
-    return value if isinstance(value, int | float | bool) or value is None else scrubbed(str(value))
+def _plain(output: NotebookNode) -> NotebookNode:
+    """`output` of a kernel with nothing in it but storable text of the kinds that are shown."""
+    made = NotebookNode(output_type=output.output_type)
+    if output.output_type == "stream":
+        made.name = "stderr" if output.name == "stderr" else "stdout"
+        made.text = scrubbed(str(output.text))
+        return made
+    if output.output_type == "error":
+        _cut(output, MAX_RESULT_CHARS)  # also the one that nbgrader's Execute adds at the end
+        made.ename, made.evalue = scrubbed(output.ename), scrubbed(output.evalue)
+        made.traceback = [scrubbed(line) for line in output.traceback]
+        return made
+    made.data = NotebookNode(
+        {
+            mime: scrubbed(text)
+            for mime, text in output.data.items()
+            if mime in SHOWN and isinstance(text, str)
+        }
+    )
+    made.metadata = NotebookNode()
+    if output.output_type == "execute_result":
+        count = output.get("execution_count")
+        made.execution_count = count if isinstance(count, int) else None
+    return made
 
 
 def _tidy(cell: NotebookNode) -> None:
-    """Make the outputs storable and bounded, also the error nbgrader's Execute adds at the end."""
+    """Make the outputs storable and bounded, whatever the kernel sent."""
     try:
-        for output in cell.outputs:
-            if output.output_type == "error":
-                _cut(output, MAX_RESULT_CHARS)
-        cell.outputs = _storable(cell.outputs)
+        cell.outputs = [_plain(output) for output in cell.outputs]
     except (RecursionError, AttributeError, TypeError, ValueError):
         cell.outputs = []
         void(cell, "Unreadable", "What this cell printed could not be read.")

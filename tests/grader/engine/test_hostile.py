@@ -109,6 +109,21 @@ def test_a_check_whose_value_is_no_mark_never_breaks_the_grader(bench: Any, valu
     assert 0 <= mark.points <= 3
 
 
+def test_bytes_that_are_no_message_end_that_submission_only(bench: Any, points: Callable[..., Any]) -> None:
+    """Signed rightly, since the kernel has the key, and nested too deeply to be read."""
+    raw = (
+        "k = get_ipython().kernel\n"
+        "import json\n"
+        "parts = [json.dumps({'msg_id': 'x', 'msg_type': 'stream', 'date': '2026-01-01T00:00:00Z'}).encode(),\n"
+        "         json.dumps(k.get_parent()['header'], default=str).encode(), b'{}', b'[' * 100_000]\n"
+        "k.iopub_socket.send_multipart([b'<IDS|MSG>', k.session.sign(parts), *parts])\n"
+    )
+    for _ in range(2):
+        graded = bench.grade(bench.solved(double=raw))
+        assert points(graded) == {"add": 2, "double": 0, "why": 0}
+        assert "broke the connection" in graded.message
+
+
 def test_messages_that_the_kernel_forges_end_that_submission_only(
     bench: Any, points: Callable[..., Any]
 ) -> None:
@@ -163,4 +178,8 @@ def test_the_whole_time_is_bounded_too(bench: Any) -> None:
 
 
 def _size(graded: Any) -> int:
+    """Bytes of the executed notebooks, which are valid and can be stored."""
+    for notebook in graded.notebooks.values():
+        nbformat.validate(notebook)
+        nbformat.writes(notebook).encode("utf-8")
     return sum(len(json.dumps(notebook)) for notebook in graded.notebooks.values())
