@@ -14,7 +14,7 @@ from nbformat import NotebookNode
 
 from labs.model import Lab, LabError
 
-HIDDEN_NOTE = "# Hidden checks of this exercise run when your work is graded."
+HIDDEN_NOTE = "# Hidden checks (points: {:g}): they run when your work is graded."
 KERNELSPEC = {"name": "python3", "display_name": "Python 3", "language": "python"}
 SOLUTION_MARK = re.compile(r"^\s*### (BEGIN|END) SOLUTION\s*$")
 HIDDEN_MARK = re.compile(r"^\s*### (BEGIN|END) HIDDEN TESTS\s*$")
@@ -128,9 +128,12 @@ def _source_cell(
     if kind == "plain":
         return _new_cell(cell.cell_type, source, f"cell-{number}", {})
     base = {"setup": "setup-{}", "check": "check-{}"}.get(kind, "{}").format(cell.metadata[kind])
+    if kind == "check" and "hidden" not in cell.metadata and not source.startswith("%%"):
+        # the student sees what the code is for before reading it, or instead
+        source = f"# Check: {lab.exercises[cell.metadata[kind]].title} (points: {points:g}). Run this cell.\n{source}"
     if "hidden" in cell.metadata:
         base += "-hidden"
-        source = f"{HIDDEN_NOTE}\n### BEGIN HIDDEN TESTS\n{source}\n### END HIDDEN TESTS"
+        source = f"{HIDDEN_NOTE.format(points)}\n### BEGIN HIDDEN TESTS\n{source}\n### END HIDDEN TESTS"
     taken[base] = taken.get(base, 0) + 1
     if taken[base] > 1 and kind != "check":
         raise LabError(

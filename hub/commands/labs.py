@@ -66,15 +66,16 @@ def list_labs(settings: Settings, as_json: bool) -> None:
 @click.option(
     "--into",
     type=click.Path(file_okay=False, path_type=Path),
-    default=CATALOG,
-    help="Folder that gets the new lab's folder; the catalog if left out.",
+    help="Folder that gets the new lab's folder; the first of [labs] folders, or the catalog, if left out.",
 )
-def new(name: str, into: Path) -> None:
+@click.pass_obj
+def new(settings: Settings, name: str, into: Path | None) -> None:
     """Start a lab: a folder that already passes its proofs, to be changed step by step.
 
     \b
     Example: ict labs new net-my-lab
     """
+    into = into or next((settings.root / folder for folder in settings.labs.folders), CATALOG)
     target = into / name
     if not LAB_NAME.match(name):
         raise click.ClickException(

@@ -38,6 +38,13 @@ def test_release_lacks_solution_and_hidden_check(folder: Path) -> None:
     assert all(c.metadata.nbgrader.checksum for c in release.cells if "nbgrader" in c.metadata)
 
 
+def test_checks_say_what_they_are_worth(folder: Path) -> None:
+    cells = {cell.id: cell.source.split("\n") for cell in build.release_notebook(Lab.load(folder)).cells}
+
+    assert cells["check-hosts"][0] == "# Check: Count the hosts (points: 1). Run this cell."
+    assert cells["check-hosts-hidden"] == ["# Hidden checks (points: 2): they run when your work is graded."]
+
+
 def test_same_lab_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     lab = Lab.load(folder)
     (folder / "data" / "deep").mkdir(parents=True)
@@ -109,8 +116,8 @@ def test_written_answer_setup_and_second_check(folder: Path, change: Change) -> 
         (":answer: hosts", ":setup: hosts", "belongs in a cell with the key answer"),
         (":check: hosts\n:points: 2", ":answer: hosts\n:points: 2", "do not go together"),
         (
-            "answer = globals()",
-            "### BEGIN SOLUTION\n### END SOLUTION\nanswer = globals()",
+            "check = Check(1)",
+            "### BEGIN SOLUTION\n### END SOLUTION\ncheck = Check(1)",
             "belongs in a cell",
         ),
     ],

@@ -266,10 +266,11 @@ def _or_sentence(show: Callable[[], str], plain: bool = False) -> str:
 
 def _html_table(caption: str, head: tuple[str, ...], rows: list[Any]) -> str:
     top = "".join(f'<th scope="col" style="text-align:left">{html.escape(name)}</th>' for name in head)
+    left = 'style="text-align:left"'
     body = "".join(
-        "<tr>"
-        + "".join(f'<td style="text-align:left"><code>{html.escape(cell)}</code></td>' for cell in row)
+        f'<tr><th scope="row" {left}>{html.escape(first)}</th>'
+        + "".join(f"<td {left}><code>{html.escape(cell)}</code></td>" for cell in rest)
         + "</tr>"
-        for row in rows
+        for first, *rest in rows
     )
     return f"<table><caption>{html.escape(caption)}</caption><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
