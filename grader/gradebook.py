@@ -142,7 +142,7 @@ class CourseGradebook:
         notebook: NotebookNode = nbformat.reads(nbformat.writes(source), as_version=4)
         for step in (
             steps.LockCells(),
-            steps.ClearSolutions(code_stub=build.CODE_STUB),
+            build.clear_solutions(source),
             steps.ClearOutput(),
             steps.CheckCellMetadata(),
             steps.ComputeChecksums(),

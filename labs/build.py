@@ -215,16 +215,26 @@ def data_files(lab: Lab) -> dict[str, Path]:
 # ---------------------------------------------------------------- source -> release and answers
 
 
+def clear_solutions(source: NotebookNode) -> Any:
+    """Make the step that takes solutions out of `source`: with our stub in a lab of ours, else nbgrader's own.
+
+    In a notebook of nbgrader's a function may have nothing but its solution, where a comment is not enough.
+    """
+    from nbgrader.preprocessors import ClearSolutions
+
+    ours = any("ictlabs" in cell.metadata for cell in source.cells)
+    return ClearSolutions(code_stub=CODE_STUB) if ours else ClearSolutions()
+
+
 def released(source: NotebookNode) -> NotebookNode:
     """Take solutions and hidden checks out of a source notebook, as nbgrader's GenerateAssignment does."""
     from nbgrader import preprocessors as steps  # takes half a second: `ict labs list` does without
 
     notebook: NotebookNode = _copy(source)
     resources: dict[str, Any] = {}
-    clear_solutions = steps.ClearSolutions(code_stub=CODE_STUB)
     before = (
         steps.LockCells(),
-        clear_solutions,
+        clear_solutions(source),
         steps.ClearOutput(),
         steps.CheckCellMetadata(),
         steps.ComputeChecksums(),

@@ -150,3 +150,21 @@ def test_data_is_plain_files(folder: Path, kind: str) -> None:
 
     with pytest.raises(LabError, match="data"):
         build.data_files(Lab.load(folder))
+
+
+def test_notebook_of_nbgraders_keeps_nbgraders_stub() -> None:
+    source = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_code_cell(
+                "def answer():\n    ### BEGIN SOLUTION\n    return 42\n    ### END SOLUTION",
+                metadata={
+                    "nbgrader": {
+                        "schema_version": 3, "grade_id": "a", "grade": False, "solution": True, "locked": False,
+                        "task": False,
+                    }
+                },
+            )
+        ]
+    )  # fmt: skip
+
+    assert build.released(source).cells[0].source.endswith("    raise NotImplementedError()")

@@ -159,6 +159,7 @@ def test_nbgrader_folder_gets_the_proofs_that_fit(tmp_path: Path, grade: Grade) 
     shutil.copyfile(quickstart / "problem2.ipynb", tmp_path / "ps1" / "problem2.ipynb")
     made = prove(Lab.load(tmp_path / "ps1"), grade)
 
+    assert failed(made) == {}
     assert [proof.name for proof in made] == [
         "builds", "leaks nothing", "solution earns all", "release earns nothing",
     ]  # fmt: skip
