@@ -1,0 +1,1 @@
+"""The web service that students and instructors see."""

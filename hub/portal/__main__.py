@@ -1,0 +1,71 @@
+"""`python -m hub.portal`: the portal as a service that the hub starts."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from urllib.parse import urlsplit
+
+import uvicorn
+
+from grader.store import Store
+from hub.portal.app import create_app
+from hub.portal.hubclient import HubClient
+from hub.settings import SettingsError, load_settings
+
+_NEEDED = (
+    "JUPYTERHUB_SERVICE_URL",
+    "JUPYTERHUB_SERVICE_PREFIX",
+    "JUPYTERHUB_API_URL",
+    "JUPYTERHUB_API_TOKEN",
+    "JUPYTERHUB_CLIENT_ID",
+)
+
+
+def main() -> int:
+    """Serve until told to stop. Exit code 2 when the hub's environment or the settings are not there."""
+    missing = [name for name in _NEEDED if not os.environ.get(name)]
+    if missing:
+        print(
+            f"{', '.join(missing)}: not set. The hub sets them: start the site with `ict up`.",
+            file=sys.stderr,
+        )
+        return 2
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 2
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every question to the hub helps nobody
+    env = os.environ
+    address = urlsplit(env["JUPYTERHUB_SERVICE_URL"])
+    app = create_app(
+        settings,
+        Store.open(settings.database_url, settings.places),
+        HubClient(
+            env["JUPYTERHUB_API_URL"],
+            client_id=env["JUPYTERHUB_CLIENT_ID"],
+            client_secret=env["JUPYTERHUB_API_TOKEN"],
+            service=env.get("JUPYTERHUB_SERVICE_NAME", "portal"),
+        ),
+        prefix=env["JUPYTERHUB_SERVICE_PREFIX"],
+        base_url=env.get("JUPYTERHUB_BASE_URL", "/"),
+        callback_url=env.get("JUPYTERHUB_OAUTH_CALLBACK_URL", ""),
+        mode=env.get("ICTLABS_MODE", "docker"),
+    )
+    uvicorn.run(
+        app,
+        host=address.hostname or "127.0.0.1",
+        port=address.port or 80,
+        access_log=False,  # the proxy has one; receipts and names need not be in two
+        server_header=False,
+        log_config=None,
+        timeout_graceful_shutdown=3,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

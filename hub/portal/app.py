@@ -1,0 +1,178 @@
+"""The portal as one FastAPI app: its parts put together, and what an error looks like."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse, Response
+
+from grader.exchange import exchange_router
+from grader.people import Person
+from grader.store import Store
+from hub.portal.desk import Desk
+from hub.portal.headers import SecurityHeaders
+from hub.portal.hubclient import HubAway, HubClient, HubError, NotAllowed
+from hub.portal.jobs import Jobs
+from hub.portal.login import Login, LoginNeeded, Visitor
+from hub.portal.pages.instructor import instructor_pages
+from hub.portal.pages.server import server_pages
+from hub.portal.pages.student import student_pages
+from hub.portal.render import HERE, Render
+from hub.portal.sessions import Sessions
+from hub.portal.starts import Starts
+from hub.settings import Settings
+
+log = logging.getLogger("ictlabs.portal")
+
+_AUTHORIZATION = re.compile(r"(?:token|bearer) +(\S{8,256})", re.IGNORECASE)
+_STATIC = {"style.css": "text/css; charset=utf-8", "mark.svg": "image/svg+xml"}
+_OUR_FAULT = "The portal has a fault of its own. Nothing of yours is lost. Try again, then tell the operator."
+
+
+def create_app(
+    settings: Settings,
+    store: Store,
+    hub: HubClient,
+    *,
+    prefix: str = "/services/portal/",
+    base_url: str = "/",
+    callback_url: str = "",
+    mode: str = "docker",
+    jobs: Jobs | None = None,
+) -> FastAPI:
+    """Make the portal of a site.
+
+    `prefix`: its path. `base_url`: the path of the whole hub. `callback_url`: where the hub sends people after
+    login. `mode`: docker, process or process-unjailed, for the banner.
+    """
+    hub_prefix = f"{base_url}hub/"
+    login = Login(
+        hub,
+        Sessions(settings.portal.session_h),
+        prefix=prefix,
+        authorize_url=f"{hub_prefix}api/oauth2/authorize",
+        callback_url=callback_url or f"{prefix}oauth_callback",
+    )
+    desk = Desk(
+        settings=settings,
+        store=store,
+        hub=hub,
+        login=login,
+        starts=Starts(hub),
+        jobs=jobs or Jobs(store, settings),
+        render=Render(settings, prefix=prefix, hub_prefix=hub_prefix, mode=mode),
+        prefix=prefix,
+        hub_prefix=hub_prefix,
+        user_prefix=f"{base_url}user/",
+    )
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await desk.starts.close()
+        await hub.close()
+
+    app = FastAPI(title="ICT Labs", openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.add_middleware(SecurityHeaders)
+    below = prefix.rstrip("/")
+    for router in (student_pages(desk), server_pages(desk), instructor_pages(desk)):
+        app.include_router(router, prefix=below)
+    app.include_router(exchange_router(store, settings.grader.exchange, _caller(hub)), prefix=below)
+    _doors(app, desk)
+    _errors(app, desk)
+    return app
+
+
+def _caller(hub: HubClient):  # type: ignore[no-untyped-def]  # FastAPI reads the inner function's signature
+    async def caller(request: Request) -> Person:
+        """Who calls the exchange: the owner of the hub token in the header. No cookie counts here."""
+        found = _AUTHORIZATION.fullmatch(request.headers.get("authorization", "").strip())
+        if not found:
+            raise HTTPException(401, "Say who you are: the header Authorization: token <your hub token>.")
+        user = await hub.user(found[1])
+        if user is None:
+            raise HTTPException(
+                401, "The hub does not know this token. Restart your server to get a new one."
+            )
+        return user.person
+
+    return caller
+
+
+def _doors(app: FastAPI, desk: Desk) -> None:
+    """Routes that need no login, and those that are about login."""
+    login, prefix = desk.login, desk.prefix
+
+    @app.get(f"{prefix}health")
+    async def health() -> Response:
+        return PlainTextResponse("ok\n")
+
+    @app.get(f"{prefix}oauth_callback")
+    async def callback(request: Request) -> Response:
+        return await login.finish(request)
+
+    @app.post(f"{prefix}logout")
+    async def logout(request: Request) -> Response:
+        await desk.form(request)
+        return login.leave(request, f"{desk.hub_prefix}logout")
+
+    @app.get(f"{prefix}static/{{name}}")
+    async def static(name: str) -> Response:
+        if name not in _STATIC:
+            raise HTTPException(404)
+        return FileResponse(
+            HERE / "static" / name,
+            media_type=_STATIC[name],
+            headers={"Cache-Control": "public, max-age=31536000, immutable"},  # its address changes with it
+        )
+
+    @app.get(prefix.rstrip("/"))
+    async def without_slash() -> Response:
+        return RedirectResponse(prefix, 308)
+
+
+def _errors(app: FastAPI, desk: Desk) -> None:
+    """Every error is a sentence: JSON for programs, a page for people, never a trace back."""
+
+    @app.exception_handler(LoginNeeded)
+    async def login_needed(request: Request, _error: Exception) -> Response:
+        return desk.login.ask(request)
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101 (for mypy: Starlette's own type is wider)
+        said = error.detail if error.detail not in ("Not Found", "") else "There is no such page."
+        return await _sentence(desk, request, error.status_code, said)
+
+    @app.exception_handler(RequestValidationError)
+    async def not_valid(request: Request, _error: Exception) -> Response:
+        return await _sentence(desk, request, 422, "The address has a part that cannot be right. Check it.")
+
+    @app.exception_handler(HubError)
+    async def hub_error(request: Request, error: Exception) -> Response:
+        status = 503 if isinstance(error, HubAway) else 403 if isinstance(error, NotAllowed) else 502
+        return await _sentence(desk, request, status, str(error))
+
+    @app.exception_handler(Exception)
+    async def fault(request: Request, _error: Exception) -> Response:
+        log.error("%s %s failed", request.method, request.url.path)  # Starlette logs the trace back
+        return await _sentence(desk, request, 500, _OUR_FAULT)
+
+
+async def _sentence(desk: Desk, request: Request, status: int, said: str) -> Response:
+    if request.url.path.startswith(f"{desk.prefix}api/"):
+        return JSONResponse({"detail": said}, status)
+    visitor: Visitor | None = None
+    if status < 500:
+        try:
+            visitor = await desk.login.visitor(request)
+        except (LoginNeeded, HubError):
+            visitor = None
+    return desk.render.page("error.html", visitor, status, status_code=status, said=said)

@@ -1,0 +1,174 @@
+"""What the portal asks JupyterHub over its REST API: who a token is, and to start or stop that person's server."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from grader.people import Person
+
+_CACHE_S = 10.0  # a change of groups takes effect within this time
+_MOST_CACHED = 5_000
+_MOST_EVENT_BYTES = 64 * 1024
+
+
+class HubError(Exception):
+    """The hub refused or failed; the message is a sentence for the person at the browser."""
+
+
+class HubAway(HubError):
+    """The hub does not answer at all."""
+
+
+class NotAllowed(HubError):
+    """The token is good, but its owner may not use the portal."""
+
+
+@dataclass(frozen=True)
+class HubUser:
+    """The owner of a token, and what the hub says about their servers."""
+
+    person: Person
+    servers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def server_state(self, server: str) -> str:
+        """ready, starting, stopping or off."""
+        model = self.servers.get(server)
+        if model is None:
+            return "off"
+        if model.get("pending") == "stop":
+            return "stopping"
+        if model.get("pending"):
+            return "starting"
+        return "ready" if model.get("ready") else "off"
+
+
+class HubClient:
+    """The hub's REST API, as far as the portal needs it. Each call is made with the token of the person it is for."""
+
+    def __init__(self, api_url: str, *, client_id: str, client_secret: str, service: str = "portal") -> None:
+        """Talk to `api_url`; `client_id` and `client_secret` are the portal's own, for the login only."""
+        self._http = httpx.AsyncClient(
+            base_url=api_url.rstrip("/") + "/", timeout=httpx.Timeout(30, connect=5), trust_env=False
+        )
+        self.client_id = client_id
+        self._secret = client_secret
+        self._scopes = {f"access:services!service={service}", "access:services"}
+        self._cache: dict[str, tuple[float, HubUser]] = {}
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def token_for_code(self, code: str, verifier: str, redirect_uri: str) -> str:
+        """Trade the code of a login for the person's token. Raises HubError."""
+        answer = await self._ask(
+            "POST",
+            "oauth2/token",
+            data={
+                "client_id": self.client_id,
+                "client_secret": self._secret,
+                "grant_type": "authorization_code",
+                "code": code,
+                "code_verifier": verifier,
+                "redirect_uri": redirect_uri,
+            },
+        )
+        token = _object(answer).get("access_token") if answer.is_success else None
+        if not isinstance(token, str):
+            raise HubError("The hub did not accept this login. Log in again.")
+        return token
+
+    async def user(self, token: str, *, fresh: bool = False) -> HubUser | None:
+        """The owner of `token`; None when the hub does not know it. Raises NotAllowed, HubAway."""
+        key = hashlib.sha256(token.encode()).hexdigest()
+        cached = self._cache.get(key)
+        if cached and not fresh and time.monotonic() - cached[0] < _CACHE_S:
+            return cached[1]
+        self._cache.pop(key, None)
+        answer = await self._ask("GET", "user", token=token)
+        if answer.status_code in (401, 403):
+            return None
+        model = _object(answer)
+        if (
+            not answer.is_success
+            or model.get("kind", "user") != "user"
+            or not isinstance(model.get("name"), str)
+        ):
+            raise HubAway("The hub answered in a way the portal does not understand. Tell the operator.")
+        if not self._scopes & set(model.get("scopes") or ()):
+            raise NotAllowed(f"{model['name']} may not use this portal with this login. Ask the operator.")
+        user = HubUser(
+            Person(model["name"], frozenset(model.get("groups") or ()), bool(model.get("admin"))),
+            model.get("servers") or {},
+        )
+        if len(self._cache) >= _MOST_CACHED:
+            del self._cache[next(iter(self._cache))]
+        self._cache[key] = (time.monotonic(), user)
+        return user
+
+    async def start(self, token: str, name: str, server: str) -> None:
+        """Ask for a server; returns when the hub took the wish or the server runs. Raises HubError."""
+        answer = await self._ask(
+            "POST", _server(name, server), token=token, json={"user_options": {}}, timeout=60
+        )
+        if answer.is_success or (answer.status_code == 400 and "already running" in _reason(answer)):
+            return
+        raise HubError(_reason(answer))
+
+    async def stop(self, token: str, name: str, server: str) -> None:
+        """Stop a server; one that does not run is no error. Raises HubError."""
+        answer = await self._ask("DELETE", _server(name, server), token=token, timeout=60)
+        if not answer.is_success and answer.status_code != 404:
+            raise HubError(_reason(answer))
+
+    async def progress(self, token: str, name: str, server: str) -> AsyncIterator[dict[str, Any]]:
+        """The hub's messages about a server that starts; none at all when it does not start."""
+        url = f"{_server(name, server)}/progress"
+        try:
+            async with self._http.stream(
+                "GET", url, headers=_bearer(token), timeout=httpx.Timeout(60, read=30)
+            ) as answer:
+                if not answer.is_success:
+                    return
+                async for line in answer.aiter_lines():
+                    if line.startswith("data:") and len(line) < _MOST_EVENT_BYTES:
+                        event = json.loads(line.removeprefix("data:"))
+                        if isinstance(event, dict):
+                            yield event
+        except (httpx.HTTPError, ValueError):
+            return  # the caller asks again
+
+    async def _ask(self, verb: str, path: str, *, token: str | None = None, **how: Any) -> httpx.Response:
+        try:
+            return await self._http.request(verb, path, headers=_bearer(token) if token else {}, **how)
+        except httpx.HTTPError as error:
+            raise HubAway("The hub does not answer at the moment. Try again in some seconds.") from error
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"token {token}"}
+
+
+def _server(name: str, server: str) -> str:
+    return f"users/{quote(name, safe='')}/servers/{quote(server, safe='')}"
+
+
+def _object(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        found = answer.json()
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _reason(answer: httpx.Response) -> str:
+    message = _object(answer).get("message")
+    return str(message) if message else f"The hub answered {answer.status_code}."

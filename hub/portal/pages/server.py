@@ -1,0 +1,104 @@
+"""From *Start* to the open notebook: asks for the server, waits where everybody can see, leads on; and *Stop*."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from fastapi import APIRouter, Depends, HTTPException
+from starlette.responses import RedirectResponse, Response
+
+from hub.portal.desk import Desk, no_page
+from hub.portal.hubclient import HubError
+from hub.portal.login import Visitor
+from hub.portal.starts import SERVER_NAME, Start
+
+_Form = tuple[Visitor, dict[str, str]]
+INSTRUCTORS_SERVER = "base"  # where Formgrader is
+
+
+def server_pages(desk: Desk) -> APIRouter:
+    """Routes about a person's own servers."""
+    sent = Depends(desk.form)
+    router = APIRouter()
+    _starting(router, desk)
+
+    @router.post("/servers/{server}/stop")
+    async def stop(server: str, form: _Form = sent) -> Response:
+        """Stop the person's server; files stay."""
+        visitor = form[0]
+        _check(server)
+        try:
+            await desk.hub.stop(visitor.session.token, visitor.name, server)
+            await desk.hub.user(visitor.session.token, fresh=True)
+            visitor.session.notice = "Your server is stopped. Your files are kept."
+        except HubError as error:
+            visitor.session.notice = f"Your server could not be stopped: {error}"
+        return desk.to("")
+
+    return router
+
+
+def _starting(router: APIRouter, desk: Desk) -> None:
+    who = Depends(desk.visitor)
+    sent = Depends(desk.form)
+
+    @router.post("/labs/{course}/{lab}/start")
+    async def start_lab(course: str, lab: str, form: _Form = sent) -> Response:
+        """Start the server of a lab's environment and open the lab there."""
+        release = desk.release(form[0], course, lab)
+        if release.withdrawn_at is not None:
+            raise HTTPException(
+                409, "This lab is no longer offered. Ask your instructor to release it again."
+            )
+        return await _begin(desk, form[0], release.environment, {"course": course, "lab": lab})
+
+    @router.post("/courses/{course}/formgrader")
+    async def formgrader(course: str, form: _Form = sent) -> Response:
+        """Open Formgrader in the instructor's own server."""
+        desk.taught(form[0], course)
+        return await _begin(desk, form[0], INSTRUCTORS_SERVER, {"course": course})
+
+    @router.get("/starting/{server}")
+    async def starting(server: str, course: str = "", lab: str = "", visitor: Visitor = who) -> Response:
+        """How far a start is. Loads itself again until the server is ready."""
+        _check(server)
+        where = {"course": course, "lab": lab} if lab else {"course": course}
+        if not visitor.person.may_learn(course):
+            raise no_page()
+        token, name = visitor.session.token, visitor.name
+        start = desk.starts.take(name, server)
+        if start is None:
+            user = await desk.hub.user(token, fresh=True)
+            state = user.server_state(server) if user else "off"
+            if state == "ready":
+                return _open(desk, visitor, server, where)
+            start = desk.starts.follow(token, name, server) if state == "starting" else Start("failed")
+        if start.state == "ready":
+            return _open(desk, visitor, server, where)
+        values: dict[str, Any] = {"server": server, "start": start, "course": course, "lab": lab}
+        if start.state == "failed":
+            return desk.render.page("failed.html", visitor, **values)
+        return desk.render.page("starting.html", visitor, refresh_s=1, **values)
+
+
+async def _begin(desk: Desk, visitor: Visitor, server: str, where: dict[str, str]) -> Response:
+    _check(server)
+    start = await desk.starts.begin(visitor.session.token, visitor.name, server)
+    if start.state == "ready":
+        desk.starts.take(visitor.name, server)
+        return _open(desk, visitor, server, where)
+    return RedirectResponse(f"{desk.prefix}starting/{server}?{urlencode(where)}", 303)
+
+
+def _open(desk: Desk, visitor: Visitor, server: str, where: dict[str, str]) -> Response:
+    """On to the server: to the lab, or to Formgrader when no lab was asked for."""
+    home = f"{desk.user_prefix}{quote(visitor.name, safe='')}/{server}/"
+    return RedirectResponse(
+        home + (f"ictlab/open?{urlencode(where)}" if "lab" in where else "formgrader"), 303
+    )
+
+
+def _check(server: str) -> None:
+    if not SERVER_NAME.fullmatch(server):
+        raise no_page()
