@@ -1,0 +1,126 @@
+"""One running site: its mode, addresses and secrets, decided at the start and kept so that a restart finds them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import socket
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hub.doctor import choose_mode, find_engine, find_userns
+from hub.settings import Settings
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class SiteError(Exception):
+    """The site cannot start as it is set; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """What every process of the site has to know."""
+
+    mode: str  # docker | process | process-unjailed
+    why: str
+    inner_ip: str  # where students' servers reach the hub and the portal
+    hub_port: int
+    portal_port: int
+    traefik_port: int  # Traefik's own API, loopback only
+    keep_servers: bool  # students' servers outlive a stop of the site
+
+    @property
+    def portal_url(self) -> str:
+        """The portal as students' servers see it."""
+        return f"http://{self.inner_ip}:{self.portal_port}"
+
+
+def site_label(settings: Settings) -> str:
+    """Eight characters that tell this site's containers from another's on the same Engine."""
+    return hashlib.sha256(str(settings.places.data).encode()).hexdigest()[:8]
+
+
+def plan_site(settings: Settings, *, keep_servers: bool) -> Site:
+    """Choose mode, addresses and ports; ports stay the same from start to start while they are free.
+
+    Raises SiteError when the settings ask for what the machine does not have.
+    """
+    engine = find_engine()
+    mode, why = choose_mode(settings, engine, find_userns())
+    if mode == "docker" and not engine["available"]:
+        raise SiteError(f"{why}. Start it (sudo make docker), or set hub.spawner to auto.")
+    if mode != "docker" and settings.hub.host not in LOOPBACK:
+        raise SiteError(
+            f"hub.host is {settings.hub.host}, but without a Docker Engine the site listens on loopback only: "
+            "students' servers would be local processes open to the network. Run: sudo make docker"
+        )
+    inner_ip = "127.0.0.1"
+    if mode == "docker":
+        from hub.spawners.docker import ensure_network
+
+        inner_ip = ensure_network(settings)
+    before = _load(settings)
+    taken: set[int] = {settings.hub.port}
+    ports: list[int] = []
+    for offset, (key, ip) in enumerate(
+        [("hub_port", inner_ip), ("portal_port", inner_ip), ("traefik_port", "127.0.0.1")], 1
+    ):
+        port = _free_port(ip, before.get(key) or settings.hub.port + offset, taken)
+        taken.add(port)
+        ports.append(port)
+    site = Site(mode, why, inner_ip, ports[0], ports[1], ports[2], keep_servers)
+    file = _file(settings)
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file.write_text(json.dumps(asdict(site), indent=1), encoding="utf-8")
+    return site
+
+
+def load_site(settings: Settings) -> Site:
+    """Read what `plan_site` decided. Raises SiteError when there is no plan yet."""
+    values = _load(settings)
+    if not values:
+        raise SiteError(f"{_file(settings)}: no such plan. Start the site with: ict up")
+    return Site(**values)
+
+
+def secret(settings: Settings, name: str, length_bytes: int = 32) -> str:
+    """Return the site's secret `name` as hex, made at first use; 0600 in a folder of 0700."""
+    folder = settings.places.secrets
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file = folder / name
+    with contextlib.suppress(FileExistsError):
+        handle = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(handle, "w", encoding="ascii") as stream:
+            stream.write(secrets.token_hex(length_bytes))
+    return file.read_text(encoding="ascii").strip()
+
+
+def is_listening(ip: str, port: int) -> bool:
+    """Whether something accepts connections there."""
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex((ip, port)) == 0
+
+
+def _file(settings: Settings) -> Path:
+    return settings.places.run / "site.json"
+
+
+def _load(settings: Settings) -> dict[str, Any]:
+    try:
+        values = json.loads(_file(settings).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _free_port(ip: str, wanted: int, taken: set[int]) -> int:
+    for port in [wanted, *range(wanted + 1, min(wanted + 200, 65535))]:
+        if port not in taken and not is_listening(ip, port):
+            return port
+    raise SiteError(f"no free port near {wanted}. Set hub.port to another one.")

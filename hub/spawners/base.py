@@ -1,0 +1,135 @@
+"""What every spawner owes: it starts what hub.launch planned, shows its progress, and sees an early death itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from typing import Any, NoReturn
+
+from jupyterhub.spawner import SpawnException
+from tornado.httpclient import AsyncHTTPClient
+from traitlets import Any as AnyTrait
+from traitlets import HasTraits
+
+from grader.ownership import give, site_gid, site_uid
+from hub.launch import LaunchPlan, LaunchRefused, plan
+
+POLL_S = 0.03  # the hub's own wait starts at 0.1 s and doubles: a second and more is lost to it
+
+
+class LabSpawner(HasTraits):
+    """Mixed into a JupyterHub spawner. `settings`, `site` and `store` come from hub/configure.py."""
+
+    settings = AnyTrait(help="hub.settings.Settings").tag(config=True)
+    site = AnyTrait(help="hub.site.Site").tag(config=True)
+    store = AnyTrait(help="grader.store.Store").tag(config=True)
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._stages: list[dict[str, Any]] = []
+
+    def launch_plan(self: Any) -> LaunchPlan:
+        """Plan this server. Raises SpawnException that the person can read."""
+        name = self.user.name
+        try:
+            return plan(name, self.name or "base", self.store.memberships(name), self.settings, self.site)
+        except LaunchRefused as refused:
+            raise SpawnException(str(refused), reason="plan", status_code=400) from refused
+
+    def prepare_home(self, launch: LaunchPlan) -> None:
+        """Make the home folder, and the places where an instructor's course folders appear in it."""
+        launch.home.parent.mkdir(parents=True, exist_ok=True, mode=0o711)
+        if not launch.home.exists():
+            launch.home.mkdir(mode=0o700)
+            give(launch.home)
+        if launch.courses:
+            self._make_mount_points(launch)
+
+    def _make_mount_points(self, launch: LaunchPlan) -> None:
+        """Make home/courses/<course>. The home belongs to the person: no link in it is followed."""
+        home = os.open(launch.home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        parent = -1
+        try:
+            parent = self._made(home, "courses")
+            for course in launch.courses:
+                os.close(self._made(parent, course))
+        except (NotADirectoryError, OSError) as error:
+            raise SpawnException(
+                "In your home, `courses` is not a folder of folders. Rename it and start again.",
+                reason="home",
+                log_message=f"{launch.home}/courses: {error}",
+            ) from error
+        finally:
+            os.close(home)
+            if parent >= 0:
+                os.close(parent)
+
+    @staticmethod
+    def _made(parent: int, name: str) -> int:
+        try:
+            os.mkdir(name, 0o755, dir_fd=parent)
+            if os.geteuid() == 0:
+                os.chown(name, site_uid(), site_gid(), dir_fd=parent, follow_symlinks=False)
+        except FileExistsError:
+            pass
+        return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+
+    def stage(self, percent: int, message: str) -> None:
+        """Say how far the start is."""
+        self._stages.append({"progress": percent, "message": message})
+
+    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+        """What is going on while the server starts, for the hub's progress page and the portal."""
+        shown = 0
+        while True:
+            while shown < len(self._stages):
+                yield self._stages[shown]
+                shown += 1
+            await asyncio.sleep(0.1)
+
+    async def wait_until_ready(self: Any, ip: str, port: int) -> None:
+        """Wait until the server answers; raise SpawnException with its last words if it dies first."""
+        self.stage(60, "The server is coming up")
+        deadline = time.monotonic() + self.settings.hub.start_timeout_s
+        url = f"http://{ip}:{port}{self.server.base_url if self.server else self._base_path()}api"
+        client = AsyncHTTPClient(force_instance=True)
+        try:
+            while time.monotonic() < deadline:
+                try:
+                    await client.fetch(url, connect_timeout=1, request_timeout=5, follow_redirects=False)
+                    break
+                except OSError:
+                    pass  # nobody listens yet
+                except Exception as answer:  # noqa: BLE001 (an HTTP error is an answer: it is up)
+                    if getattr(answer, "code", 599) != 599:
+                        break
+                if await self.poll() is not None:
+                    await self.fail("The server stopped while it was starting")
+                await asyncio.sleep(POLL_S)
+            else:
+                await self.fail(
+                    f"The server did not answer within {self.settings.hub.start_timeout_s} seconds"
+                )
+        finally:
+            client.close()
+        self.stage(95, "The server answers")
+
+    def _base_path(self: Any) -> str:
+        return f"{self.hub.base_url.removesuffix('hub/')}user/{self.user.escaped_name}/{self.name}/"
+
+    async def last_words(self) -> str:
+        """The end of what the server printed."""
+        raise NotImplementedError
+
+    async def fail(self: Any, what: str) -> NoReturn:
+        """Clean up and raise SpawnException: a sentence for the person, the server's last words for the log."""
+        words = await self.last_words()
+        await self.stop(now=True)
+        raise SpawnException(
+            f"{what}. Try again; if it happens twice, tell your instructor.",
+            reason="died",
+            status_code=500,
+            log_message=f"{self.user.name}/{self.name}: {what}. Its last words:\n{words}",
+        )

@@ -1,0 +1,180 @@
+"""Students' servers as containers: DockerSpawner, with walls, progress and without its known faults."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar
+
+import docker
+from dockerspawner import DockerSpawner
+from jupyterhub.spawner import SpawnException
+from traitlets import Any as AnyTrait
+
+from grader.ownership import site_gid, site_uid
+from hub.launch import INSIDE_HOME, LaunchPlan
+from hub.settings import Settings
+from hub.site import Site, SiteError, site_label
+from hub.spawners.base import LabSpawner
+
+SITE_LABEL = "ictlabs.site"
+THREADS = 16  # DockerSpawner has one: a slow `docker stop` would keep everybody waiting
+
+
+def ensure_network(settings: Settings) -> str:
+    """Make the network of students' containers if it is missing; return its gateway, where the site listens.
+
+    Containers on it cannot reach each other, and nothing outside unless hub.internet is set.
+    """
+    name = network_name(settings)
+    client = docker.from_env(timeout=30)
+    try:
+        try:
+            network = client.networks.get(name)
+        except docker.errors.NotFound:
+            network = client.networks.create(
+                name,
+                driver="bridge",
+                internal=not settings.hub.internet,
+                options={"com.docker.network.bridge.enable_icc": "false"},
+                labels={SITE_LABEL: site_label(settings)},
+            )
+        if network.attrs["Options"].get("com.docker.network.bridge.enable_icc") != "false":
+            raise SiteError(
+                f"the Docker network {name} lets containers reach each other. Set hub.network to another name."
+            )
+        return str(network.attrs["IPAM"]["Config"][0]["Gateway"])
+    except docker.errors.APIError as error:
+        raise SiteError(f"the Docker network {name} cannot be made: {error.explanation}") from error
+    finally:
+        client.close()
+
+
+def network_name(settings: Settings) -> str:
+    """The network's name; with a way to the internet it is another network."""
+    return settings.hub.network + ("-internet" if settings.hub.internet else "")
+
+
+def sweep(settings: Settings, known: set[str]) -> list[str]:
+    """Remove this site's containers whose ids are not `known`: left by a hub that was killed. Returns their names."""
+    client = docker.from_env(timeout=60)
+    try:
+        label = {"label": f"{SITE_LABEL}={site_label(settings)}"}
+        orphans = [c for c in client.containers.list(all=True, filters=label) if c.id not in known]
+        for orphan in orphans:
+            orphan.remove(force=True, v=True)
+        return [str(orphan.name) for orphan in orphans]
+    finally:
+        client.close()
+
+
+def remove_network(settings: Settings) -> None:
+    """Remove the network if nothing uses it."""
+    client = docker.from_env(timeout=30)
+    try:
+        client.networks.get(network_name(settings)).remove()
+    except docker.errors.APIError:
+        pass  # somebody uses it, or it is gone
+    finally:
+        client.close()
+
+
+class LabDockerSpawner(LabSpawner, DockerSpawner):
+    """One container a person and environment."""
+
+    _executor: ClassVar[ThreadPoolExecutor | None] = None
+    site: Site
+    settings = AnyTrait(help="hub.settings.Settings").tag(config=True)
+
+    @property
+    def executor(self) -> ThreadPoolExecutor:
+        """Threads for calls to the Engine, shared by all spawners."""
+        cls = LabDockerSpawner
+        if cls._executor is None:
+            cls._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="docker")
+        return cls._executor
+
+    def _init_traits(self, launch: LaunchPlan) -> None:
+        self.image = launch.image
+        self.pull_policy = "never"  # a pull would block the hub and is never wanted in class
+        self.remove = True
+        self.use_internal_ip = True
+        self.network_name = network_name(self.settings)
+        self.mem_limit = f"{launch.memory_mb}M"
+        self.cpu_limit = launch.cpus
+        self.volumes = {str(launch.home): str(INSIDE_HOME)} | {
+            str(folder): str(INSIDE_HOME / "courses" / course) for course, folder in launch.courses.items()
+        }
+        self.notebook_dir = str(INSIDE_HOME)
+        self.environment = {**self.environment, **launch.env, "HOME": str(INSIDE_HOME)}
+        self.extra_create_kwargs = {
+            "user": f"{site_uid()}:{site_gid()}",
+            "labels": {SITE_LABEL: launch.label, "ictlabs.person": launch.person},
+            "hostname": launch.environment,
+        }
+        self.extra_host_config = {
+            # a container that dies would take its last words with it; stop() and the next start() remove it
+            "auto_remove": False,
+            "init": True,
+            "cap_drop": ["ALL"],
+            "security_opt": ["no-new-privileges"],
+            "pids_limit": launch.pids,
+            "tmpfs": {"/tmp": "size=256m,mode=1777"},  # noqa: S108 (the container's own)
+            "ipc_mode": "private",
+            "log_config": {"type": "json-file", "config": {"max-size": "5m", "max-file": "1"}},
+        }
+
+    def _default_prefix(self) -> str:
+        return f"ictlabs-{site_label(self.settings)}"
+
+    async def start(self) -> tuple[str, int]:
+        """Start the container and wait until the server in it answers."""
+        self._stages.clear()
+        launch = self.launch_plan()
+        self.stage(5, "Preparing your home")
+        self.prepare_home(launch)
+        self._init_traits(launch)
+        self.stage(15, "Creating the container")
+        try:
+            ip, port = await super().start()
+        except docker.errors.ImageNotFound as error:
+            raise SpawnException(
+                f"The image {launch.image} is not on this server. Tell your instructor: ict images build {launch.environment}",
+                reason="image",
+                status_code=503,
+            ) from error
+        except docker.errors.DockerException as error:
+            raise SpawnException(
+                "The container could not be started. Try again; if it happens twice, tell your instructor.",
+                reason="engine",
+                status_code=503,
+                log_message=f"{self.user.name}/{self.name}: {error}",
+            ) from error
+        self.stage(40, "The container runs")
+        await self.wait_until_ready(ip, port)
+        return ip, port
+
+    async def get_object(self) -> Any:
+        """Look at the container. An Engine that is in trouble is not a container that is gone."""
+        try:
+            found = await self.docker("inspect_container", self.object_name)
+        except docker.errors.NotFound:
+            self.object_id = ""
+            return None
+        self.object_id = found["Id"]
+        return found
+
+    async def poll(self) -> Any:
+        """None while it runs. While the Engine does not answer, the last answer stands: running."""
+        try:
+            return await super().poll()
+        except (docker.errors.DockerException, OSError) as error:
+            self.log.warning("The Docker Engine does not answer: %s", error)
+            return None if self.object_id else 0
+
+    async def last_words(self) -> str:
+        """The end of the container's log."""
+        try:
+            words = await self.docker("logs", self.object_name, tail=30)
+        except docker.errors.DockerException as error:
+            return f"(no log: {error})"
+        return str(words.decode(errors="replace")[-4000:])
