@@ -102,7 +102,7 @@ class LabSpawner(HasTraits):
                     break
                 except OSError:
                     pass  # nobody listens yet
-                except Exception as answer:  # noqa: BLE001 (an HTTP error is an answer: it is up)
+                except Exception as answer:  # an HTTP error is an answer: it is up
                     if getattr(answer, "code", 599) != 599:
                         break
                 if await self.poll() is not None:

@@ -8,12 +8,11 @@ from typing import Any, ClassVar
 import docker
 from dockerspawner import DockerSpawner
 from jupyterhub.spawner import SpawnException
-from traitlets import Any as AnyTrait
 
 from grader.ownership import site_gid, site_uid
 from hub.launch import INSIDE_HOME, LaunchPlan
 from hub.settings import Settings
-from hub.site import Site, SiteError, site_label
+from hub.site import SiteError, site_label
 from hub.spawners.base import LabSpawner
 
 SITE_LABEL = "ictlabs.site"
@@ -58,7 +57,7 @@ def sweep(settings: Settings, known: set[str]) -> list[str]:
     """Remove this site's containers whose ids are not `known`: left by a hub that was killed. Returns their names."""
     client = docker.from_env(timeout=60)
     try:
-        label = {"label": f"{SITE_LABEL}={site_label(settings)}"}
+        label: dict[str, Any] = {"label": f"{SITE_LABEL}={site_label(settings)}"}
         orphans = [c for c in client.containers.list(all=True, filters=label) if c.id not in known]
         for orphan in orphans:
             orphan.remove(force=True, v=True)
@@ -82,8 +81,7 @@ class LabDockerSpawner(LabSpawner, DockerSpawner):
     """One container a person and environment."""
 
     _executor: ClassVar[ThreadPoolExecutor | None] = None
-    site: Site
-    settings = AnyTrait(help="hub.settings.Settings").tag(config=True)
+    environment: dict[str, Any]
 
     @property
     def executor(self) -> ThreadPoolExecutor:

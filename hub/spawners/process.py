@@ -21,6 +21,8 @@ from hub.spawners.base import LabSpawner
 class LabProcessSpawner(LabSpawner, SimpleLocalProcessSpawner):
     """One process a person and environment, which sees its own home and the system read-only."""
 
+    env_keep: list[str]
+
     async def start(self) -> tuple[str, int]:
         """Start the server and wait until it answers."""
         self._stages.clear()

@@ -1,0 +1,152 @@
+"""`ict up`: start the site in the foreground."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import click
+
+from hub.settings import Settings
+from hub.site import Site, SiteError, is_listening, plan_site
+
+
+@click.command("up")
+@click.option("--demo", is_flag=True, help="With the demo course; servers stop with the site.")
+@click.pass_context
+def command(context: click.Context, demo: bool) -> None:
+    """Start the site and keep it up until Ctrl-C.
+
+    Students' servers outlive a stop and a restart of the site. With --demo they stop with it, and nothing is left.
+
+    \b
+    Example:
+      ict up
+      ict --settings /etc/ictlabs.toml up
+    """
+    from hub.supervise import parts, run
+
+    settings: Settings = context.obj
+    try:
+        site = plan_site(settings, keep_servers=not demo)
+        _warn(site)
+        group = parts(settings, site, context.find_root().params.get("settings"))
+        for part in reversed(group):
+            if part.stop_left_over():
+                _say(f"stopped {part.name} of an earlier run")
+        if is_listening(settings.hub.host, settings.hub.port):
+            raise SiteError(
+                f"something else listens on {settings.hub.host}:{settings.hub.port}. Stop it, or set hub.port to another port."
+            )
+        if site.mode == "docker":
+            _prepare_docker(settings, demo)
+        passwords = _prepare_demo(settings) if demo else {}
+        run(settings, site, group, _say, lambda: _announce(settings, site, demo, passwords))
+        if demo and site.mode == "docker":
+            _clean_docker(settings)
+    except SiteError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _say(message: str) -> None:
+    click.echo(f"  {message}")
+
+
+def _warn(site: Site) -> None:
+    if site.mode == "docker":
+        return
+    wall = "in jails of namespaces" if site.mode == "process" else "WITHOUT ANY WALL between students"
+    lines = [
+        "NO DOCKER ENGINE: students' servers are local processes,",
+        f"{wall}, on loopback only.",
+        "Fit for a first look, not for a class. To mend it: sudo make docker",
+    ]
+    width = max(map(len, lines)) + 4
+    click.secho(
+        "\n".join(["!" * width, *(f"! {line:<{width - 4}} !" for line in lines), "!" * width]),
+        fg="red",
+        err=True,
+    )
+
+
+def _prepare_docker(settings: Settings, demo: bool) -> None:
+    import docker
+
+    from hub.images import ImageError, build
+    from hub.spawners.docker import sweep
+
+    known = set() if demo else _known_containers(settings)
+    for name in sweep(settings, known):
+        _say(f"removed the container {name}, left by an earlier run")
+    client = docker.from_env(timeout=600)
+    try:
+        build(settings, client, "base", say=_say)
+    except (ImageError, docker.errors.DockerException) as error:
+        raise SiteError(str(error)) from error
+    finally:
+        client.close()
+
+
+def _known_containers(settings: Settings) -> set[str]:
+    """Ids of containers that the hub will find again."""
+    import json
+
+    file = settings.places.data / "jupyterhub.sqlite"
+    if not file.exists():
+        return set()
+    connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
+    try:
+        rows = connection.execute("select state from spawners where state is not null").fetchall()
+    except sqlite3.OperationalError:  # no such table yet
+        return set()
+    finally:
+        connection.close()
+    states = [json.loads(row[0]) or {} for row in rows]
+    return {str(state["object_id"]) for state in states if state.get("object_id")}
+
+
+def _clean_docker(settings: Settings) -> None:
+    from hub.spawners.docker import remove_network, sweep
+
+    sweep(settings, set())
+    remove_network(settings)
+
+
+def _prepare_demo(settings: Settings) -> dict[str, str]:
+    from grader.database import RecordError
+    from grader.gradebook import GradebookError
+    from hub.demo import prepare_demo
+    from labs.model import LabError
+
+    try:
+        return prepare_demo(settings, _say)
+    except (LabError, GradebookError, RecordError) as error:
+        raise SiteError(str(error)) from error
+
+
+def _announce(settings: Settings, site: Site, demo: bool, passwords: dict[str, str]) -> None:
+    from hub.demo import COURSE, PEOPLE
+
+    host = f"[{settings.hub.host}]" if ":" in settings.hub.host else settings.hub.host
+    click.echo(f"\n{settings.site.name} is up:  http://{host}:{settings.hub.port}")
+    click.echo(f"Mode:         {site.mode}, because {site.why}")
+    click.echo(f"Data:         {_short(settings.places.data)}")
+    if demo:
+        click.echo(f"Demo course:  {COURSE}")
+        for name, role in PEOPLE.items():
+            if name in passwords:
+                click.echo(f"  {name:<10} {passwords[name]}")
+            else:
+                click.echo(
+                    f"  {name:<10} ({role}; password as shown at the first start, or: ict people password {name})"
+                )
+        if passwords:
+            click.echo("Write the passwords down: they are kept hashed and not shown again.")
+    click.echo("Ctrl-C stops it.\n")
+
+
+def _short(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

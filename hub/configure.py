@@ -1,0 +1,152 @@
+"""The only file that knows JupyterHub's trait names: settings and site in, configuration out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import bcrypt
+
+from grader.store import Store
+from hub.accounts import hub_database_url
+from hub.images import environments
+from hub.settings import Settings
+from hub.site import Site, load_site, secret
+from hub.spawners import SPAWNERS
+
+HERE = Path(__file__).resolve().parent
+PORTAL = "portal"
+PREFIX = f"/services/{PORTAL}/"
+
+
+def configure(c: Any, settings: Settings, site: Site | None = None) -> None:
+    """Fill `c`, JupyterHub's configuration, for this site."""
+    site = site or load_site(settings)
+    store = Store.open(settings.database_url, settings.places)
+    _hub(c, settings, site)
+    _proxy(c, settings, site)
+    _people(c, settings, store)
+    _servers(c, settings, site, store)
+    _portal(c, settings, site)
+    _roles(c)
+
+
+def _hub(c: Any, settings: Settings, site: Site) -> None:
+    data = settings.places.data
+    c.JupyterHub.db_url = hub_database_url(settings)
+    secret(settings, "cookie_secret")
+    c.JupyterHub.cookie_secret_file = str(settings.places.secrets / "cookie_secret")
+    c.JupyterHub.hub_bind_url = f"http://{site.inner_ip}:{site.hub_port}"
+    c.JupyterHub.hub_connect_url = f"http://{site.inner_ip}:{site.hub_port}"
+    c.JupyterHub.bind_url = f"http://{settings.hub.host}:{settings.hub.port}"
+    c.JupyterHub.cleanup_servers = not site.keep_servers
+    c.JupyterHub.template_paths = [str(HERE / "templates")]
+    c.JupyterHub.template_vars = {"ictlabs_signup": settings.hub.open_signup, "announcement": _warning(site)}
+    c.JupyterHub.default_url = PREFIX
+    c.JupyterHub.pid_file = str(data / "run" / "jupyterhub.pid")
+    c.JupyterHub.log_level = "INFO"
+    c.JupyterHub.concurrent_spawn_limit = 20
+    c.JupyterHub.init_spawners_timeout = 10
+    c.JupyterHub.allow_named_servers = True
+    c.JupyterHub.named_server_limit_per_user = len(environments())
+    c.Application.log_level = "INFO"
+
+
+def _warning(site: Site) -> str:
+    if site.mode == "docker":
+        return ""
+    jail = "in a jail" if site.mode == "process" else "WITHOUT any wall between students"
+    return f"First-look mode: no Docker Engine, servers run as local processes {jail}. Not for a class."
+
+
+def _proxy(c: Any, settings: Settings, site: Site) -> None:
+    """Traefik is a process of its own, kept up by hub.supervise: a restart of the hub does not stop it."""
+    password = secret(settings, "traefik_password")
+    c.JupyterHub.proxy_class = "jupyterhub_traefik_proxy.fileprovider.TraefikFileProviderProxy"
+    c.TraefikFileProviderProxy.should_start = False
+    c.TraefikFileProviderProxy.dynamic_config_file = str(settings.places.run / "traefik-routes.toml")
+    c.TraefikFileProviderProxy.traefik_api_url = f"http://127.0.0.1:{site.traefik_port}"
+    c.TraefikFileProviderProxy.traefik_api_username = "jupyterhub"
+    c.TraefikFileProviderProxy.traefik_api_password = password
+    # The password is 256 random bits: a costly hash protects nothing more, and costs 0.25 s at each call.
+    hashed = bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()
+    c.TraefikFileProviderProxy.traefik_api_hashed_password = hashed
+
+
+def _people(c: Any, settings: Settings, store: Store) -> None:
+    c.JupyterHub.authenticator_class = "hub.auth.SiteAuthenticator"
+    c.SiteAuthenticator.store = store
+    c.SiteAuthenticator.allow_all = True  # who is not approved does not get past authenticate()
+    c.SiteAuthenticator.manage_groups = True
+    c.SiteAuthenticator.auth_refresh_age = 10  # a new course counts within ten seconds
+    c.SiteAuthenticator.admin_users = set(settings.hub.admins)
+    c.SiteAuthenticator.enable_signup = settings.hub.open_signup
+    c.SiteAuthenticator.open_signup = False
+    c.SiteAuthenticator.ask_email_on_signup = True
+    c.SiteAuthenticator.minimum_password_length = settings.hub.min_password_chars
+    c.SiteAuthenticator.check_common_password = True
+    c.SiteAuthenticator.allowed_failed_logins = settings.hub.failed_logins
+    c.SiteAuthenticator.seconds_before_next_try = settings.hub.lockout_s
+
+
+def _servers(c: Any, settings: Settings, site: Site, store: Store) -> None:
+    c.JupyterHub.spawner_class = SPAWNERS[site.mode]
+    c.LabSpawner.settings = settings
+    c.LabSpawner.site = site
+    c.LabSpawner.store = store
+    c.Spawner.start_timeout = settings.hub.start_timeout_s + 10  # ours ends first, with a better message
+    c.Spawner.http_timeout = 30
+    c.Spawner.default_url = "/lab"
+    c.Spawner.oauth_client_allowed_scopes = []
+    # What a student's server may do with its token: say who it is, and reach the exchange.
+    c.Spawner.server_token_scopes = [
+        "users:activity!user",
+        "access:servers!server",
+        "read:users:name!user",
+        "read:users:groups!user",
+        f"access:services!service={PORTAL}",
+    ]
+
+
+def _portal(c: Any, settings: Settings, site: Site) -> None:
+    env = {
+        "ICTLABS_MODE": site.mode,
+        "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+        **{
+            name: os.environ[name]
+            for name in ("ICTLABS_SETTINGS", "DOCKER_HOST", "HOME")
+            if name in os.environ
+        },
+    }
+    c.JupyterHub.services = [
+        {
+            "name": PORTAL,
+            "url": site.portal_url,
+            "command": [sys.executable, "-m", "hub.portal"],
+            "cwd": str(settings.root),
+            "environment": env,
+            "api_token": secret(settings, "portal_token", 24),
+            "oauth_no_confirm": True,
+            "display": False,
+            # what a person's login at the portal lets it do in the person's name
+            "oauth_client_allowed_scopes": [
+                "read:users:name!user",
+                "read:users:groups!user",
+                "servers!user",
+                "access:servers!user",
+                f"access:services!service={PORTAL}",
+            ],
+        }
+    ]
+
+
+def _roles(c: Any) -> None:
+    c.JupyterHub.load_roles = [
+        {
+            "name": "user",
+            "description": "what a person may do: everything with what is theirs, and enter the portal",
+            "scopes": ["self", f"access:services!service={PORTAL}"],
+        },
+    ]

@@ -1,0 +1,187 @@
+"""Keeps Traefik and the hub up in the foreground; Ctrl-C ends what it started and nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from hub.settings import Settings
+from hub.site import Site, SiteError, is_listening
+
+ROOT = Path(__file__).resolve().parent.parent
+START_TIMEOUT_S = 120.0
+STOP_TIMEOUT_S = 45.0
+MAX_RESTARTS = 5  # of one part within a minute; then something is wrong that a restart does not mend
+
+Say = Callable[[str], None]
+
+
+class Part:
+    """One process of the site: started, found again by its pid file, ended."""
+
+    def __init__(self, name: str, argv: list[str], env: dict[str, str], settings: Settings) -> None:
+        self.name = name
+        self.argv = argv
+        self.env = env
+        self.pid_file = settings.places.run / f"{name}.pid"
+        self.log_file = settings.places.logs / f"{name}.log"
+        self.cwd = settings.root
+        self.process: subprocess.Popen[bytes] | None = None
+        self.starts: list[float] = []
+
+    def start(self) -> None:
+        """Start it in a session of its own: the terminal's Ctrl-C reaches only the supervisor."""
+        self.starts = [t for t in self.starts if time.monotonic() - t < 60] + [time.monotonic()]
+        if len(self.starts) > MAX_RESTARTS:
+            raise SiteError(f"{self.name} ended {MAX_RESTARTS} times within a minute.\n{self.last_words()}")
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.argv,
+                env=self.env,
+                cwd=self.cwd,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        self.pid_file.write_text(str(self.process.pid), encoding="ascii")
+
+    def ended(self) -> bool:
+        """Whether it is not running (any more)."""
+        return self.process is None or self.process.poll() is not None
+
+    def stop(self) -> None:
+        """SIGTERM, a while to clean up, SIGKILL."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+        self.pid_file.unlink(missing_ok=True)
+
+    def stop_left_over(self) -> bool:
+        """End the process of an earlier run whose supervisor was killed; True if there was one."""
+        try:
+            pid = int(self.pid_file.read_text(encoding="ascii"))
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except (FileNotFoundError, ValueError, ProcessLookupError):
+            return False
+        if [part.decode(errors="replace") for part in command[: len(self.argv)]] != self.argv:
+            return False  # the number went to somebody else meanwhile
+        os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        return True
+
+    def last_words(self) -> str:
+        """The end of its log."""
+        with contextlib.suppress(FileNotFoundError), self.log_file.open("rb") as stream:
+            stream.seek(max(0, os.fstat(stream.fileno()).st_size - 3000))
+            return f"{self.log_file}:\n{stream.read().decode(errors='replace')}"
+        return f"{self.log_file} is empty."
+
+
+def parts(settings: Settings, site: Site, settings_file: Path | None) -> list[Part]:
+    """Traefik and the hub, in the order in which they start."""
+    for folder in (settings.places.run, settings.places.logs):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    static = settings.places.run / "traefik.json"
+    static.write_text(json.dumps(_traefik(settings, site), indent=1), encoding="utf-8")
+    scripts = Path(sys.executable).parent
+    path = f"{scripts}:{os.environ.get('PATH', '/usr/bin:/bin')}"
+    keep = {
+        k: v
+        for k, v in os.environ.items()
+        if k in ("HOME", "LANG", "DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "TZ")
+    }
+    env = {**keep, "PATH": path, "PYTHONUNBUFFERED": "1"}
+    if settings_file:
+        env["ICTLABS_SETTINGS"] = str(settings_file.resolve())
+    hub = [sys.executable, "-m", "jupyterhub", "-f", str(ROOT / "jupyterhub_config.py")]
+    return [
+        Part("traefik", [str(scripts / "traefik"), "--configfile", str(static)], {"PATH": path}, settings),
+        Part("hub", hub, env, settings),
+    ]
+
+
+def _traefik(settings: Settings, site: Site) -> dict[str, object]:
+    routes = settings.places.run / "traefik-routes.toml"
+    routes.touch(mode=0o600)
+    host = f"[{settings.hub.host}]" if ":" in settings.hub.host else settings.hub.host
+    return {
+        "api": {},
+        "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
+        "log": {"level": "WARN"},
+        "providers": {"file": {"filename": str(routes), "watch": True}, "providersThrottleDuration": "0s"},
+        "entryPoints": {
+            "http": {"address": f"{host}:{settings.hub.port}"},
+            "auth_api": {"address": f"127.0.0.1:{site.traefik_port}"},
+        },
+    }
+
+
+def run(settings: Settings, site: Site, group: list[Part], say: Say, ready: Callable[[], None]) -> None:
+    """Start everything, call `ready`, keep it up until SIGINT or SIGTERM, stop everything.
+
+    Raises SiteError when a part does not come up.
+    """
+    stopping: list[int] = []
+    before = {
+        s: signal.signal(s, lambda number, _frame: stopping.append(number))
+        for s in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        for part in group:
+            part.start()
+        say("starting the hub and the portal")
+        if _wait_until_up(settings, group, stopping):
+            ready()
+        while not stopping:
+            for part in group:
+                if part.ended():
+                    say(f"{part.name} ended; starting it again")
+                    part.start()
+            time.sleep(0.2)
+    finally:
+        say("stopping")
+        for part in reversed(group):
+            part.stop()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _wait_until_up(settings: Settings, group: list[Part], stopping: list[int]) -> bool:
+    """Wait until the portal answers through the proxy; False if somebody stopped us first."""
+    import httpx
+
+    deadline = time.monotonic() + START_TIMEOUT_S
+    url = f"http://{settings.hub.host}:{settings.hub.port}/services/portal/health"
+    while not stopping:
+        for part in group:
+            if part.ended():
+                raise SiteError(f"{part.name} did not start.\n{part.last_words()}")
+        with contextlib.suppress(httpx.HTTPError):
+            if (
+                is_listening(settings.hub.host, settings.hub.port)
+                and httpx.get(url, timeout=5).status_code == 200
+            ):
+                return True
+        if time.monotonic() > deadline:
+            raise SiteError(
+                f"the portal did not answer within {START_TIMEOUT_S:.0f} s.\n{group[-1].last_words()}"
+            )
+        time.sleep(0.1)
+    return False
