@@ -141,9 +141,20 @@ def release_notebook(lab: Lab) -> NotebookNode:
     return released(source_notebook(lab))
 
 
+def release_notebooks(lab: Lab) -> dict[str, NotebookNode]:
+    """Build every released notebook by its name, as `source_notebooks`."""
+    return {name: released(source) for name, source in source_notebooks(lab).items()}
+
+
 def solved_notebook(lab: Lab) -> NotebookNode:
     """Build the release with the reference solutions filled in."""
     return _filled(release_notebook(lab), solutions(lab))
+
+
+def solved_notebooks(lab: Lab) -> dict[str, NotebookNode]:
+    """Build every released notebook with its reference solutions filled in."""
+    sources = source_notebooks(lab)
+    return {name: _filled(released(source), _solutions_of(source)) for name, source in sources.items()}
 
 
 def attempt_notebook(lab: Lab, attempt: Attempt) -> NotebookNode:
@@ -159,9 +170,13 @@ def blank_notebook(lab: Lab) -> NotebookNode:
 
 def solutions(lab: Lab) -> dict[str, str]:
     """The reference solutions: grade id of the answer cell -> its content without nbgrader's marks."""
+    return _solutions_of(source_notebook(lab))
+
+
+def _solutions_of(source: NotebookNode) -> dict[str, str]:
     return {
         cell.metadata["nbgrader"]["grade_id"]: _without_marks(cell.source)
-        for cell in source_notebook(lab).cells
+        for cell in source.cells
         if cell.metadata.get("nbgrader", {}).get("solution")
     }
 

@@ -18,7 +18,7 @@ from labs import build, leaks, prose
 from labs.model import Attempt, Lab, LabError
 
 Marks = Mapping[str, float]  # exercise -> points earned; an exercise that is not there earned nothing
-Grade = Callable[[Lab, NotebookNode], Marks]
+Grade = Callable[[Lab, Mapping[str, NotebookNode]], Marks]  # gets what is handed in: notebooks by name
 
 GRADING_LIMIT_S = 120.0  # for one notebook with an answer to everything, kernel start included
 
@@ -145,10 +145,10 @@ def _automatic(lab: Lab) -> dict[str, float]:
     return points
 
 
-def _compare(lab: Lab, notebook: NotebookNode, expected: Marks, grade: Grade) -> str:
-    """Grade `notebook` and insist on exactly the expected marks, in time."""
+def _compare(lab: Lab, notebooks: Mapping[str, NotebookNode], expected: Marks, grade: Grade) -> str:
+    """Grade `notebooks` and insist on exactly the expected marks, in time."""
     start = time.monotonic()
-    marks = grade(lab, notebook)
+    marks = grade(lab, notebooks)
     seconds = time.monotonic() - start
     wrong = [
         f"{exercise} earned {marks.get(exercise, 0):g}, must earn {points:g}"
@@ -163,22 +163,22 @@ def _compare(lab: Lab, notebook: NotebookNode, expected: Marks, grade: Grade) ->
 
 
 def _solution_earns_all(lab: Lab, grade: Grade) -> str:
-    return _compare(lab, build.solved_notebook(lab), _automatic(lab), grade)
+    return _compare(lab, build.solved_notebooks(lab), _automatic(lab), grade)
 
 
 def _release_earns_nothing(lab: Lab, grade: Grade) -> str:
-    return _compare(lab, build.release_notebook(lab), dict.fromkeys(_automatic(lab), 0.0), grade)
+    return _compare(lab, build.release_notebooks(lab), dict.fromkeys(_automatic(lab), 0.0), grade)
 
 
 def _empty_earns_nothing(lab: Lab, grade: Grade) -> str:
     """Starter code gone as well: the names that checks look for do not even exist."""
-    notebook = build.blank_notebook(lab)
-    return _compare(lab, notebook, dict.fromkeys(_automatic(lab), 0.0), grade)
+    return _compare(lab, {lab.name: build.blank_notebook(lab)}, dict.fromkeys(_automatic(lab), 0.0), grade)
 
 
 def _attempt_earns(lab: Lab, attempt: Attempt, grade: Grade) -> str:
     rest = _automatic(lab) if attempt.rest == "solution" else dict.fromkeys(_automatic(lab), 0.0)
+    handed_in = {lab.name: build.attempt_notebook(lab, attempt)}
     try:
-        return _compare(lab, build.attempt_notebook(lab, attempt), {**rest, **attempt.earns}, grade)
+        return _compare(lab, handed_in, {**rest, **attempt.earns}, grade)
     except LabError as error:
         raise LabError(f"attempts/{attempt.name}.py ({attempt.about}): {error}") from error

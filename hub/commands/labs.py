@@ -6,12 +6,13 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
 import click
 import nbformat
+from nbformat import NotebookNode
 
 from grader.sandbox.base import Sandbox, SandboxError
 from grader.settings import SandboxSettings
@@ -19,7 +20,7 @@ from hub.settings import Settings
 from labs import build
 from labs.library import CATALOG, Library, by_track
 from labs.model import LAB_NAME, Lab, LabError
-from labs.prove import Marks, Proof, proofs
+from labs.prove import Proof, proofs
 
 TEMPLATE = CATALOG.parent / "template"
 
@@ -108,8 +109,8 @@ def build_lab(settings: Settings, name: str, into: Path) -> None:
         build.write_source(lab, into / "source")
         for folder in ("release", "solved"):
             build.write_source(lab, into / folder)
-            for stem, source in build.source_notebooks(lab).items():
-                notebook = build.released(source) if folder == "release" else build.solved_notebook(lab)
+            made = build.release_notebooks(lab) if folder == "release" else build.solved_notebooks(lab)
+            for stem, notebook in made.items():
                 path = into / folder / f"{stem}.ipynb"
                 path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
     except LabError as error:
@@ -185,13 +186,15 @@ def _all_proofs(settings: Settings, chosen: list[Lab], static: bool) -> Iterator
         raise click.ClickException(f"cannot prove here: {error}") from error
 
 
-def _grade(limits: SandboxSettings, sandbox: Sandbox, lab: Lab, notebook: nbformat.NotebookNode) -> Marks:
+def _grade(
+    limits: SandboxSettings, sandbox: Sandbox, lab: Lab, notebooks: Mapping[str, NotebookNode]
+) -> dict[str, float]:
     """Grade by the real engine, as a submission would be."""
     from grader.engine.standalone import grade_files
 
-    name = next(iter(build.source_notebooks(lab)))
+    files = {f"{name}.ipynb": notebook for name, notebook in notebooks.items()}
     marks: dict[str, float] = {}
-    for mark in grade_files(lab, {f"{name}.ipynb": notebook}, settings=limits, sandbox=sandbox).exercises:
+    for mark in grade_files(lab, files, settings=limits, sandbox=sandbox).exercises:
         marks[mark.exercise] = marks.get(mark.exercise, 0) + (mark.points or 0)
     return marks
 

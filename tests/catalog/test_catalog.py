@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import docker
@@ -82,8 +82,9 @@ def test_all_proofs_in_the_real_image(lab: Lab, image_of: Callable[[Lab], str]) 
     limits = SandboxSettings()
     sandbox = open_sandbox("docker", limits, image=image_of(lab))
 
-    def grade(lab: Lab, notebook: nbformat.NotebookNode) -> dict[str, float]:
-        graded = grade_files(lab, {f"{lab.name}.ipynb": notebook}, settings=limits, sandbox=sandbox)
+    def grade(lab: Lab, notebooks: Mapping[str, nbformat.NotebookNode]) -> dict[str, float]:
+        files = {f"{name}.ipynb": notebook for name, notebook in notebooks.items()}
+        graded = grade_files(lab, files, settings=limits, sandbox=sandbox)
         return {mark.exercise: mark.points or 0 for mark in graded.exercises}
 
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from nbgrader.utils import determine_grade, is_grade
 from labs import build
 from labs.library import CATALOG
 from labs.model import Lab
+from labs.prove import Grade
 
 
 @pytest.fixture
@@ -39,30 +40,33 @@ def change(folder: Path) -> Callable[[str, str, str], Lab]:
 
 
 @pytest.fixture
-def grade(tmp_path: Path) -> Callable[[Lab, NotebookNode], dict[str, float]]:
+def grade(tmp_path: Path) -> Grade:
     """Grade as the engine does, hidden checks put back, but in a kernel of this machine: for trusted labs only."""
 
-    def run(lab: Lab, notebook: NotebookNode) -> dict[str, float]:
-        work = tmp_path / "work"
-        shutil.rmtree(work, ignore_errors=True)
-        build.write_source(lab, work)
-        source = {
-            cell.metadata["nbgrader"]["grade_id"]: cell.source
-            for cell in build.source_notebook(lab).cells
-            if cell.metadata.get("nbgrader", {}).get("locked")
-        }
-        for cell in notebook.cells:
-            grade_id = cell.metadata.get("nbgrader", {}).get("grade_id")
-            cell.source = source.get(grade_id, cell.source)
-        NotebookClient(
-            notebook, allow_errors=True, timeout=60, resources={"metadata": {"path": str(work)}}
-        ).execute()
-        exercises = build.exercises_by_cell(lab)
-        marks: dict[str, float] = {}
-        for cell in notebook.cells:
-            if is_grade(cell) and cell.cell_type == "code":
-                exercise = exercises[cell.metadata["nbgrader"]["grade_id"]]
-                marks[exercise] = marks.get(exercise, 0) + (determine_grade(cell)[0] or 0)
+    def run(lab: Lab, notebooks: Mapping[str, NotebookNode]) -> dict[str, float]:
+        exercises, marks = build.exercises_by_cell(lab), dict[str, float]()
+        for name, source in build.source_notebooks(lab).items():
+            work = tmp_path / "work"
+            shutil.rmtree(work, ignore_errors=True)
+            build.write_source(lab, work)
+            _put_back(source, notebooks[name])
+            place = {"metadata": {"path": str(work)}}
+            NotebookClient(notebooks[name], allow_errors=True, timeout=60, resources=place).execute()
+            for cell in notebooks[name].cells:
+                if is_grade(cell) and cell.cell_type == "code":
+                    exercise = exercises[cell.metadata["nbgrader"]["grade_id"]]
+                    marks[exercise] = marks.get(exercise, 0) + (determine_grade(cell)[0] or 0)
         return marks
 
     return run
+
+
+def _put_back(source: NotebookNode, notebook: NotebookNode) -> None:
+    """Give locked cells the text that the grader has."""
+    texts = {
+        cell.metadata["nbgrader"]["grade_id"]: cell.source
+        for cell in source.cells
+        if cell.metadata.get("nbgrader", {}).get("locked")
+    }
+    for cell in notebook.cells:
+        cell.source = texts.get(cell.metadata.get("nbgrader", {}).get("grade_id"), cell.source)
