@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -139,8 +140,8 @@ def _files(
     except NameRefused as error:
         raise ArchiveRefused(f"Nothing was taken: {error}") from error
     except _BROKEN as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # a disk of ours, not the archive
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise  # a disk of ours; EINVAL is a seek to a place that the archive made up
         raise ArchiveRefused(
             "This is not a zip archive that can be read. Make it again and send it again."
         ) from error

@@ -48,7 +48,7 @@ def create_app(store: Store, settings: ExchangeSettings, people: People) -> Fast
     async def person(request: Request) -> Person:
         token = request.headers.get("authorization", "").removeprefix("token ")
         if token not in people:
-            raise HTTPException(401, "Log in first.")
+            raise HTTPException(401, "You are not logged in. Log in first.")
         name, groups = people[token]
         return Person(name, frozenset(groups))
 
