@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from nbformat import NotebookNode
 from grader.engine.grade import GradedSubmission, grade_submission
 from grader.engine.released import ReleasedLab
 from grader.gradebook import CourseGradebook
-from grader.sandbox import open_sandbox, unavailable
 from grader.sandbox.base import Sandbox
 from grader.settings import Places, SandboxSettings
 from labs.model import Lab
@@ -115,16 +114,6 @@ class Bench:
     def grade_files(self, files: dict[str, bytes]) -> GradedSubmission:
         """Hand in files as they are."""
         return grade_submission(files, self.released, self.settings, self.sandbox)
-
-
-@pytest.fixture(scope="session")
-def sandbox(missing: Callable[[str, str], None]) -> Iterator[Sandbox]:
-    """The sandbox without a Docker Engine: the inner wall, which is there in both."""
-    if reason := unavailable("process"):
-        missing(f"no jail can be built here: {reason}", "`ict doctor` says more")
-    walls = open_sandbox("process")
-    yield walls
-    walls.close()
 
 
 @pytest.fixture
