@@ -35,9 +35,17 @@ def create_course_folder(places: Places, course: str) -> Path:
 
 
 def replace_folder(root: Path, relative: str, files: Mapping[str, bytes]) -> None:
-    """Put `files` (path -> bytes) at root/relative instead of whatever is there, all or nothing."""
+    """Put `files` (path -> bytes) at root/relative instead of whatever is there, all or nothing.
+
+    Only one process at a time may do this in a course: what a killed one left is swept first.
+    """
     *parents, name = relative.split("/")
     with _opened(root, parents) as parent:
+        with os.scandir(parent) as entries:
+            names = [entry.name for entry in entries]
+        for left in names:
+            if left.startswith((".new-", ".old-")):
+                _remove(parent, left)
         new, old = f".new-{secrets.token_hex(6)}", f".old-{secrets.token_hex(6)}"
         os.mkdir(new, 0o755, dir_fd=parent)
         try:

@@ -216,10 +216,10 @@ def _write(bench: _Bench, submission: Submission, report: Report) -> None:
             name: nbformat.reads(store.blob(sha256).read_text(encoding="utf-8"), as_version=4)
             for name, sha256 in report.notebooks.items()
         }
-        with contextlib.suppress(ArchiveRefused):
-            sent = contents(store.blob(submission.sha256), bench.settings.exchange)
-            bench.gradebook.keep_submitted(lab, username, sent, submission.received_at)
         with bench.gradebook.writer():
+            with contextlib.suppress(ArchiveRefused):
+                sent = contents(store.blob(submission.sha256), bench.settings.exchange)
+                bench.gradebook.keep_submitted(lab, username, sent, submission.received_at)
             bench.gradebook.write_report(
                 lab, username, submission.received_at, notebooks, due_at=bench.release.due_at
             )

@@ -35,19 +35,18 @@ def command(
       ict grade ict101 net-subnetting --student alice --regrade
     """
     from grader.database import RecordError
-    from grader.engine.standalone import image_of
     from grader.models import Release
     from grader.pipeline import GradingError, grade_job
     from grader.sandbox import open_sandbox
     from grader.sandbox.base import Sandbox
     from grader.store import Store
+    from hub.images import image_name
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
 
     def sandbox(release: Release) -> Sandbox:
         walls = settings.grader.sandbox
-        image = image_of(release.environment, settings.hub.image_prefix)
-        return open_sandbox(walls.backend, walls, image=image)
+        return open_sandbox(walls.backend, walls, image=image_name(settings, release.environment))
 
     def show(step: Step) -> None:
         click.echo(f"{step.done:>4}/{step.total}  {step.username:<24} {_result(step)}")
