@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 c = get_config()  # noqa: F821 (traitlets gives it to configuration files)
 
@@ -21,6 +22,13 @@ c.ServerApp.jpserver_extensions = {
     # It asks the hub for the other formgraders of a shared folder; courses are in the portal.
     "nbgrader.server_extensions.course_list": False,
 }
+if not _teaches():
+    # JupyterLab reads its own configuration along this path: students have no menu entry of Formgrader.
+    _students = str(Path(__file__).resolve().parent / "students")
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(
+        filter(None, (_students, os.environ.get("JUPYTER_CONFIG_PATH")))
+    )
+
 # Answers about new versions come from outside, where students' servers cannot reach.
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
 c.LabApp.news_url = None

@@ -1,0 +1,132 @@
+"""JupyterLab as students and instructors get it: the images' configuration, the kit, and a real exchange."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from ictlab.exchange.files import pack_folder
+from nbformat.v4 import new_notebook, writes
+
+CONFIG = Path(__file__).resolve().parents[2] / "images" / "base" / "etc" / "jupyter"
+
+
+@contextmanager
+def jupyterlab(home: Path, port: int, url: str, role: str) -> Iterator[Callable[..., requests.Response]]:
+    """A JupyterLab with the configuration of images/base; gives a function that asks it."""
+    courses = [{"course": "abc101", "role": role}]
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "HOME": str(home),
+        "USER": os.environ.get("USER", "root"),
+        "JUPYTER_CONFIG_PATH": str(CONFIG),
+        "ICTLABS_EXCHANGE_URL": url,
+        "ICTLABS_COURSES": json.dumps(courses),
+        "JUPYTERHUB_API_TOKEN": "me",
+    }
+    options = [
+        f"--port={port}",
+        "--ip=127.0.0.1",
+        "--no-browser",
+        f"--ServerApp.root_dir={home}",
+        "--allow-root",
+    ]
+    command = [sys.executable, "-m", "jupyterlab", *options, "--IdentityProvider.token=t", "--port-retries=0"]
+    with (home.parent / f"{role}.log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment, cwd=home, stdout=log, stderr=log)
+
+    def ask(path: str, **rest: Any) -> requests.Response:
+        headers = {"Authorization": "token t"}
+        return requests.get(f"http://127.0.0.1:{port}{path}", headers=headers, timeout=30, **rest)
+
+    try:
+        for _ in range(300):
+            try:
+                ask("/api/status")
+                break
+            except requests.ConnectionError:
+                assert process.poll() is None, (home.parent / f"{role}.log").read_text()
+                time.sleep(0.1)
+        yield ask
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+@pytest.fixture
+def lab(service: Any, tmp_path: Path) -> str:
+    """`ps1` with a notebook p1, released in abc101."""
+    folder = tmp_path / "release"
+    folder.mkdir()
+    (folder / "p1.ipynb").write_text(writes(new_notebook()))
+    service.store.release(
+        "abc101", "ps1", pack_folder(folder), title="", environment="base", max_points=1, by="me"
+    )
+    return "ps1"
+
+
+def page_config(page: str) -> dict[str, Any]:
+    """What JupyterLab's page tells its own code."""
+    found = re.search(
+        r'<script id="jupyter-config-data" type="application/json">(.*?)</script>', page, re.DOTALL
+    )
+    assert found
+    config: dict[str, Any] = json.loads(found[1])
+    return config
+
+
+def test_a_student_s_server_opens_a_lab(
+    service: Any, lab: str, tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    """Start leads to the notebook, Assignment List sees it, and there is no Formgrader and no news."""
+    home = tmp_path / "home"
+    home.mkdir()
+    with jupyterlab(home, free_port(), service.url, "student") as ask:
+        opened = ask("/ictlab/open?course=abc101&lab=ps1", allow_redirects=False)
+        assert (opened.status_code, opened.headers["location"]) == (302, "/lab/tree/abc101/ps1/p1.ipynb")
+        assert (home / "abc101/ps1/p1.ipynb").is_file()
+
+        refused = ask("/ictlab/open?course=abc101&lab=<script>x</script>", allow_redirects=False)
+        assert refused.status_code == 409
+        assert "could not be opened" in refused.text and "<script>x" not in refused.text
+
+        (assignment,) = ask("/assignments?course_id=abc101").json()["value"]
+        assert (assignment["status"], assignment["path"]) == ("fetched", "abc101/ps1")
+
+        assert ask("/formgrader").status_code == 404
+        config = page_config(ask("/lab").text)
+        assert {"@jupyter/nbgrader:formgrader", "@jupyter/nbgrader:course-list"} <= set(
+            config["disabledExtensions"]
+        )
+        assert config["news"] == {"disabled": True}
+        assert not config["buildCheck"]
+        settings = ask("/lab/api/settings/@jupyterlab/apputils-extension:notification").json()
+        defaults = settings["schema"]["properties"]
+        assert (defaults["fetchNews"]["default"], defaults["checkForUpdates"]["default"]) == ("false", False)
+    assert requests.get(f"{service.url}/releases", timeout=10).status_code == 401
+
+
+def test_an_instructor_s_server_has_formgrader(
+    service: Any, lab: str, tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    """Formgrader shows the course below the home and what the exchange has released."""
+    home = tmp_path / "home"
+    (home / "courses" / "abc101" / "source" / "ps1").mkdir(parents=True)
+    (home / "courses" / "abc101" / "source" / "ps1" / "p1.ipynb").write_text(writes(new_notebook()))
+    with jupyterlab(home, free_port(), service.url, "instructor") as ask:
+        page = ask("/formgrader")
+        assert page.status_code == 200, page.text
+        assert "Manage Assignments" in page.text
+        (assignment,) = ask("/formgrader/api/assignments").json()
+        assert (assignment["name"], assignment["status"]) == ("ps1", "released")
+        assert "@jupyter/nbgrader:formgrader" not in page_config(ask("/lab").text)["disabledExtensions"]
