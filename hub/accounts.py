@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,6 +46,7 @@ class Accounts:
     """The accounts of one site, in JupyterHub's database. Works with the hub up or down."""
 
     def __init__(self, settings: Settings) -> None:
+        logging.getLogger("alembic").setLevel(logging.WARNING)  # it would talk on the terminal
         settings.places.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._factory = new_session_factory(hub_database_url(settings))
         with self._session() as session:

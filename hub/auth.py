@@ -18,7 +18,7 @@ from jupyterhub.handlers.login import LoginHandler
 from nativeauthenticator import NativeAuthenticator
 from nativeauthenticator.orm import UserInfo
 from tornado import web
-from traitlets import Any as AnyTrait
+from traitlets import Callable
 
 from grader.names import NameRefused, check_username
 from grader.people import INSTRUCTOR_PREFIX
@@ -36,7 +36,9 @@ def _nobody() -> bytes:
 class SiteAuthenticator(NativeAuthenticator):
     """Accounts by sign-up and approval; groups from the courses in the record."""
 
-    store = AnyTrait(help="The record, a grader.store.Store.").tag(config=True)
+    # functions of the record: traitlets copies configured objects deeply, and leaves functions alone
+    groups_of = Callable(help="grader.store.Store.groups_of").tag(config=True)
+    memberships = Callable(help="grader.store.Store.memberships").tag(config=True)
     login_attempts: dict[str, dict[str, Any]]
 
     async def authenticate(self, handler: Any, data: dict[str, str]) -> dict[str, Any] | None:
@@ -66,7 +68,7 @@ class SiteAuthenticator(NativeAuthenticator):
         return await self._model(user.name)
 
     async def _model(self, name: str) -> dict[str, Any]:
-        groups = await asyncio.to_thread(self.store.groups_of, name)
+        groups = await asyncio.to_thread(self.groups_of, name)
         return {"name": name, "groups": sorted(groups)}
 
     def _count_failure(self, name: str) -> None:
@@ -221,7 +223,7 @@ class Authorize(BaseHandler):
         self.finish(await page)
 
     async def _row(self, account: UserInfo) -> dict[str, str]:
-        members = await asyncio.to_thread(self.authenticator.store.memberships, account.username)
+        members = await asyncio.to_thread(self.authenticator.memberships, account.username)
         known = next((m.email for m in members if m.email), "")
         email = account.email or ""
         if not members:

@@ -77,7 +77,8 @@ def _proxy(c: Any, settings: Settings, site: Site) -> None:
 
 def _people(c: Any, settings: Settings, store: Store) -> None:
     c.JupyterHub.authenticator_class = "hub.auth.SiteAuthenticator"
-    c.SiteAuthenticator.store = store
+    c.SiteAuthenticator.groups_of = lambda name: store.groups_of(name)  # noqa: PLW0108 (a bound method would be copied with its store)
+    c.SiteAuthenticator.memberships = lambda name: store.memberships(name)  # noqa: PLW0108 (likewise)
     c.SiteAuthenticator.allow_all = True  # who is not approved does not get past authenticate()
     c.SiteAuthenticator.manage_groups = True
     c.SiteAuthenticator.auth_refresh_age = 10  # a new course counts within ten seconds
@@ -95,7 +96,7 @@ def _servers(c: Any, settings: Settings, site: Site, store: Store) -> None:
     c.JupyterHub.spawner_class = SPAWNERS[site.mode]
     c.LabSpawner.settings = settings
     c.LabSpawner.site = site
-    c.LabSpawner.store = store
+    c.LabSpawner.memberships = lambda name: store.memberships(name)  # noqa: PLW0108 (likewise)
     c.Spawner.start_timeout = settings.hub.start_timeout_s + 10  # ours ends first, with a better message
     c.Spawner.http_timeout = 30
     c.Spawner.default_url = "/lab"

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from jupyterhub.spawner import SpawnException
 from tornado.httpclient import AsyncHTTPClient
 from traitlets import Any as AnyTrait
-from traitlets import HasTraits
+from traitlets import Callable, HasTraits
 
 from grader.ownership import give, site_gid, site_uid
 from hub.launch import LaunchPlan, LaunchRefused, plan
@@ -20,11 +20,12 @@ POLL_S = 0.03  # the hub's own wait starts at 0.1 s and doubles: a second and mo
 
 
 class LabSpawner(HasTraits):
-    """Mixed into a JupyterHub spawner. `settings`, `site` and `store` come from hub/configure.py."""
+    """Mixed into a JupyterHub spawner. hub/configure.py sets the traits."""
 
     settings = AnyTrait(help="hub.settings.Settings").tag(config=True)
     site = AnyTrait(help="hub.site.Site").tag(config=True)
-    store = AnyTrait(help="grader.store.Store").tag(config=True)
+    # a function: traitlets copies configured objects deeply, and leaves functions alone
+    memberships = Callable(help="grader.store.Store.memberships").tag(config=True)
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -34,7 +35,7 @@ class LabSpawner(HasTraits):
         """Plan this server. Raises SpawnException that the person can read."""
         name = self.user.name
         try:
-            return plan(name, self.name or "base", self.store.memberships(name), self.settings, self.site)
+            return plan(name, self.name or "base", self.memberships(name), self.settings, self.site)
         except LaunchRefused as refused:
             raise SpawnException(str(refused), reason="plan", status_code=400) from refused
 
