@@ -7,17 +7,17 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
-from starlette.exceptions import HTTPException
+from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.responses import RedirectResponse, Response
 
 from grader.exchange import exchange_router
 from grader.people import Person
 from grader.store import Store
 from hub.portal.desk import Desk
-from hub.portal.headers import SecurityHeaders
+from hub.portal.headers import DEFAULTS, SecurityHeaders
 from hub.portal.hubclient import HubAway, HubClient, HubError, NotAllowed
 from hub.portal.jobs import Jobs
 from hub.portal.login import Login, LoginNeeded, Visitor
@@ -96,7 +96,10 @@ def _caller(hub: HubClient):  # type: ignore[no-untyped-def]  # FastAPI reads th
         found = _AUTHORIZATION.fullmatch(request.headers.get("authorization", "").strip())
         if not found:
             raise HTTPException(401, "Say who you are: the header Authorization: token <your hub token>.")
-        user = await hub.user(found[1])
+        try:
+            user = await hub.user(found[1])
+        except HubError as error:
+            raise HTTPException(_status(error), str(error)) from error
         if user is None:
             raise HTTPException(
                 401, "The hub does not know this token. Restart your server to get a new one."
@@ -145,9 +148,9 @@ def _errors(app: FastAPI, desk: Desk) -> None:
     async def login_needed(request: Request, _error: Exception) -> Response:
         return desk.login.ask(request)
 
-    @app.exception_handler(HTTPException)
+    @app.exception_handler(AnyHTTPException)  # Starlette's own 404 and 405 too
     async def refused(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)  # noqa: S101 (for mypy: Starlette's own type is wider)
+        assert isinstance(error, AnyHTTPException)  # noqa: S101 (for mypy: Starlette's own type is wider)
         said = error.detail if error.detail not in ("Not Found", "") else "There is no such page."
         return await _sentence(desk, request, error.status_code, said)
 
@@ -157,13 +160,18 @@ def _errors(app: FastAPI, desk: Desk) -> None:
 
     @app.exception_handler(HubError)
     async def hub_error(request: Request, error: Exception) -> Response:
-        status = 503 if isinstance(error, HubAway) else 403 if isinstance(error, NotAllowed) else 502
-        return await _sentence(desk, request, status, str(error))
+        return await _sentence(desk, request, _status(error), str(error))
 
     @app.exception_handler(Exception)
     async def fault(request: Request, _error: Exception) -> Response:
         log.error("%s %s failed", request.method, request.url.path)  # Starlette logs the trace back
-        return await _sentence(desk, request, 500, _OUR_FAULT)
+        answer = await _sentence(desk, request, 500, _OUR_FAULT)
+        answer.headers.update(DEFAULTS)  # this handler answers outside of all middleware
+        return answer
+
+
+def _status(error: Exception) -> int:
+    return 503 if isinstance(error, HubAway) else 403 if isinstance(error, NotAllowed) else 502
 
 
 async def _sentence(desk: Desk, request: Request, status: int, said: str) -> Response:

@@ -73,7 +73,7 @@ class Login:
         if request.method == "GET" and request.url.query:
             wanted += f"?{request.url.query}"
         state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(48)
-        challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+        challenge = _plain(hashlib.sha256(verifier.encode()).digest())
         query = urlencode(
             {
                 "client_id": self.hub.client_id,
@@ -85,7 +85,7 @@ class Login:
             }
         )
         answer = RedirectResponse(f"{self.authorize_url}?{query}", 302)
-        kept = ".".join((state, verifier, base64.urlsafe_b64encode(self._inside(wanted).encode()).decode()))
+        kept = ".".join((state, verifier, _plain(self._inside(wanted).encode())))
         self._set(request, answer, _login_cookie(state), kept, _LOGIN_LASTS_S)
         return answer
 
@@ -148,8 +148,13 @@ def _login_cookie(state: str) -> str:
     return _LOGIN_COOKIE + state[:12]
 
 
+def _plain(raw: bytes) -> str:
+    """base64url without padding: what both PKCE and a cookie take as it is."""
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
 def _decoded(wanted: str) -> str:
     try:
-        return base64.urlsafe_b64decode(wanted.encode()).decode()
+        return base64.urlsafe_b64decode(wanted + "=" * (-len(wanted) % 4)).decode()
     except ValueError:
         return ""

@@ -1,0 +1,257 @@
+"""A small class in a real record, a portal over it, and two hubs: a real one, and a tiny one that can misbehave."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from starlette.testclient import TestClient
+
+from grader.archives import pack
+from grader.models import Job, Report, Submission
+from grader.store import MemberRow, Store
+from hub.portal.app import create_app
+from hub.portal.hubclient import HubClient
+from hub.settings import Settings, SiteSettings
+
+PREFIX = "/services/portal/"
+XSS = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+GROUPS = {
+    "alice": ["nbgrader-ict101"],
+    "bob": ["nbgrader-ict101"],
+    "teacher": ["formgrade-ict101"],
+    "prof": ["formgrade-net201"],
+    "nobody": [],
+}
+
+
+@dataclass
+class Class:
+    """Course ict101 with two labs; alice handed in `lab-one`, was marked and may read it; bob handed in too."""
+
+    settings: Settings
+    store: Store
+    alices: Submission
+    bobs: Submission
+
+
+def make_class(folder: Path) -> Class:
+    """Fill a new record in `folder`."""
+    settings = Settings(site=SiteSettings(data_dir=Path("var"), name="Test Academy"), root=folder)
+    store = Store.open(settings.database_url, settings.places)
+    store.create_course("ict101", "Networks & systems")
+    store.create_course("net201", "Another course")
+    store.enrol(
+        "ict101",
+        [
+            MemberRow("alice", name=f"Alice {XSS}", email="alice@example.org", section="A"),
+            MemberRow("bob"),
+            MemberRow("teacher", "instructor"),
+        ],
+    )
+    store.enrol("net201", [MemberRow("prof", "instructor")])
+    files = pack({"lab-one.ipynb": b"{}"})
+    kept: dict[str, Any] = {"environment": "base", "max_points": 20, "by": "teacher"}
+    store.release(
+        "ict101",
+        "lab-one",
+        files,
+        title=f"Subnets {XSS}",
+        due_at=datetime.now(UTC) + timedelta(days=3),
+        **kept,
+    )
+    store.release(
+        "ict101", "lab-two", files, title="Permissions", due_at=datetime(2020, 1, 1, tzinfo=UTC), **kept
+    )
+    alices = store.submit("ict101", "lab-one", "alice", pack({"lab-one.ipynb": b"{}"}))
+    bobs = store.submit("ict101", "lab-one", "bob", pack({"lab-one.ipynb": b"{ }"}))
+    job = store.create_job("ict101", "lab-one", "teacher")
+    store.start_job(job.id, 2)
+    for submission in (alices, bobs):
+        store.save_report(_report(submission, job))
+        store.mark_in_gradebook(submission.id)
+    store.finish_job(job.id)
+    page = f"<!DOCTYPE html><html><body><h1>Marked</h1>{XSS}</body></html>".encode()
+    store.release_feedback(alices.id, pack({"lab-one.html": page}), "teacher", points=18, max_points=20)
+    return Class(settings, store, alices, bobs)
+
+
+def _report(submission: Submission, job: Job) -> Report:
+    return Report(
+        submission_id=submission.id,
+        job_id=job.id,
+        state="graded",
+        points=18.0,
+        max_points=20.0,
+        exercises=[
+            {"exercise": "split", "points": 10.0, "max_points": 10.0, "message": ""},
+            {
+                "exercise": "mask",
+                "points": 8.0,
+                "max_points": 10.0,
+                "message": f"Expected /26, found /25. {XSS}",
+            },
+        ],
+        message="",
+        release_sha256="0" * 64,
+        notebooks={},
+        graded_at=datetime.now(UTC),
+        in_gradebook_at=None,
+    )
+
+
+@pytest.fixture
+def school(tmp_path: Path) -> Class:
+    """A new class."""
+    return make_class(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def fill() -> Callable[[Path], Class]:
+    """`make_class`, for fixtures that live as long as a module."""
+    return make_class
+
+
+@dataclass
+class TinyHub:
+    """A stand-in for the hub's API, for answers that a real hub gives only when it is broken.
+
+    Login, groups and servers that behave are tested against a real hub, in test_real_hub.py.
+    """
+
+    url: str
+    scopes: list[str] = field(default_factory=lambda: ["access:services!service=portal"])
+    groups: dict[str, list[str]] = field(default_factory=lambda: dict(GROUPS))
+    servers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    start_status: int = 202
+    start_message: str = ""
+    events: list[str] = field(default_factory=list)
+    revoked: set[str] = field(default_factory=set)
+    asked: list[str] = field(default_factory=list)
+    verifiers: list[str] = field(default_factory=list)
+    raw_user: bytes | None = None
+
+    def app(self) -> FastAPI:
+        """The API; a token is the word "token" and the user name."""
+        app = FastAPI()
+
+        @app.post("/hub/api/oauth2/token")
+        async def token(request: Request) -> Response:
+            form = dict(part.split("=", 1) for part in (await request.body()).decode().split("&"))
+            self.verifiers.append(form["code_verifier"])
+            if not form["code"].startswith("code-"):
+                return JSONResponse({"error": "invalid_grant"}, 400)
+            return JSONResponse({"access_token": "token-" + form["code"].removeprefix("code-")})
+
+        @app.get("/hub/api/user")
+        async def user(request: Request) -> Response:
+            if self.raw_user is not None:
+                return Response(self.raw_user)
+            name = request.headers["authorization"].split()[-1].removeprefix("token-")
+            if name in self.revoked or name not in self.groups:
+                return JSONResponse({"message": "Forbidden"}, 403)
+            return JSONResponse(
+                {
+                    "kind": "user",
+                    "name": name,
+                    "groups": self.groups[name],
+                    "servers": self.servers,
+                    "scopes": self.scopes,
+                }
+            )
+
+        @app.post("/hub/api/users/{name}/servers/{server}")
+        async def start(name: str, server: str) -> Response:
+            self.asked.append(f"start {name}/{server}")
+            return JSONResponse({"message": self.start_message}, self.start_status)
+
+        @app.delete("/hub/api/users/{name}/servers/{server}")
+        async def stop(name: str, server: str) -> Response:
+            self.asked.append(f"stop {name}/{server}")
+            return Response(status_code=204)
+
+        @app.get("/hub/api/users/{name}/servers/{server}/progress")
+        async def progress(name: str, server: str) -> Response:
+            if not self.events:
+                return JSONResponse({"message": "not starting"}, 400)
+            return StreamingResponse(iter(self.events), media_type="text/event-stream")
+
+        return app
+
+
+@pytest.fixture
+def tiny_hub() -> Iterator[TinyHub]:
+    """The stand-in, on a port of its own."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    hub = TinyHub(f"http://127.0.0.1:{listener.getsockname()[1]}")
+    server = uvicorn.Server(uvicorn.Config(hub.app(), log_level="error", lifespan="off"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield hub
+    server.should_exit = True
+    thread.join(5)
+    listener.close()
+
+
+class Browser:
+    """Somebody at a browser, logged in through the tiny hub."""
+
+    def __init__(self, client: TestClient) -> None:
+        self.client = client
+
+    def login(self, name: str) -> Browser:
+        """Walk through the login as a browser does."""
+        asked = self.client.get(PREFIX, follow_redirects=False)
+        state = re.search(r"state=([^&]+)", asked.headers["location"])
+        assert state
+        back = self.client.get(
+            f"{PREFIX}oauth_callback?code=code-{name}&state={state[1]}", follow_redirects=False
+        )
+        assert back.status_code == 302, back.text
+        return self
+
+    def get(self, path: str = "", **how: Any) -> Any:
+        """Open a page of the portal."""
+        return self.client.get(PREFIX + path, follow_redirects=False, **how)
+
+    def csrf(self) -> str:
+        """The token in this browser's forms."""
+        found = re.search(r'name="csrf" value="([^"]+)"', self.get().text)
+        assert found
+        return found[1]
+
+    def post(
+        self, path: str, csrf: str | None = None, headers: dict[str, str] | None = None, **fields: str
+    ) -> Any:
+        """Press a button."""
+        data = {"csrf": self.csrf() if csrf is None else csrf, **fields}
+        return self.client.post(PREFIX + path, data=data, headers=headers, follow_redirects=False)
+
+
+@pytest.fixture
+def visit(school: Class, tiny_hub: TinyHub) -> Iterator[Callable[..., Browser]]:
+    """`visit(name=None, mode="docker")`: a browser at the portal, logged in if a name is given."""
+    with contextlib.ExitStack() as stack:
+
+        def browser(name: str | None = None, mode: str = "docker") -> Browser:
+            hub = HubClient(f"{tiny_hub.url}/hub/api", client_id="service-portal", client_secret="s")
+            app = create_app(school.settings, school.store, hub, mode=mode)
+            client = stack.enter_context(TestClient(app, raise_server_exceptions=False))
+            found = Browser(client)
+            return found.login(name) if name else found
+
+        yield browser

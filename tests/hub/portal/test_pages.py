@@ -1,0 +1,220 @@
+"""Who sees which page, what it says, and that nothing anybody wrote becomes markup.
+
+These use the tiny hub of conftest.py (a real server that speaks the hub's API as far as the portal asks).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+SCRIPT = "<script>alert(1)"
+ONERROR = "<img src=x onerror"
+
+
+def walk(school: Any) -> dict[str, str]:
+    """Every page that a class has."""
+    alice, bob = school.alices.id, school.bobs.id
+    return {
+        "home": "",
+        "verify": "receipts/verify",
+        "lab": "labs/ict101/lab-one",
+        "starting": "starting/base?course=ict101&lab=lab-one",
+        "alice receipt": f"submissions/{alice}/receipt",
+        "alice receipt text": f"submissions/{alice}/receipt.txt",
+        "alice feedback": f"feedback/{alice}",
+        "alice notebook": f"feedback/{alice}/lab-one.html",
+        "bob receipt": f"submissions/{bob}/receipt",
+        "bob feedback": f"feedback/{bob}",
+        "course": "courses/ict101",
+        "grading": "courses/ict101/labs/lab-one",
+        "student": "courses/ict101/students/alice",
+        "other course": "courses/net201",
+        "no course": "courses/nothing",
+    }
+
+
+OWN = {"home", "verify"}
+LEARNER = OWN | {"lab", "starting"}
+ALLOWED = {
+    "alice": LEARNER | {"alice receipt", "alice receipt text", "alice feedback", "alice notebook"},
+    "bob": LEARNER | {"bob receipt"},  # his feedback is not released
+    "teacher": LEARNER
+    | {"alice receipt", "alice receipt text", "alice feedback", "alice notebook", "bob receipt"}
+    | {"course", "grading", "student"},
+    "prof": OWN | {"other course"},
+    "nobody": OWN,
+}
+
+
+@pytest.mark.parametrize("name", ALLOWED)
+def test_each_person_reaches_their_own_pages_and_no_other(visit: Any, school: Any, name: str) -> None:
+    browser = visit(name)
+
+    answers = {page: browser.get(path) for page, path in walk(school).items()}
+
+    assert {page for page, answer in answers.items() if answer.status_code == 200} == ALLOWED[name]
+    assert {answer.status_code for answer in answers.values()} <= {200, 403, 404}
+
+
+def test_nobody_sees_a_page_without_login_except_health_and_style(visit: Any, school: Any) -> None:
+    browser = visit()
+
+    for path in walk(school).values():
+        answer = browser.get(path)
+        assert answer.status_code == 302, path
+        assert answer.headers["location"].startswith("/hub/api/oauth2/authorize?")
+    assert browser.get("health").text == "ok\n"
+    assert browser.get("static/style.css").status_code == 200
+    assert browser.get("static/..%2fapp.py").status_code == 404
+
+
+def test_what_is_not_there_and_what_is_not_yours_have_one_answer(visit: Any, school: Any) -> None:
+    browser = visit("bob")
+
+    foreign = browser.get(f"submissions/{school.alices.id}/receipt")
+    guessed = browser.get(f"submissions/{'0' * 32}/receipt")
+
+    assert (foreign.status_code, foreign.text) == (guessed.status_code, guessed.text)
+    assert browser.get("courses/net201").text == browser.get("courses/nothing").text
+
+
+def test_a_student_sees_state_due_date_and_the_mark_once_feedback_is_out(visit: Any, school: Any) -> None:
+    alice, bob = visit("alice").get().text, visit("bob").get().text
+
+    assert re.search(
+        r'data-lab="lab-one".*?data-state="feedback out".*?<strong data-mark>18 / 20<', alice, re.S
+    )
+    assert re.search(r'data-lab="lab-two".*?data-state="not started".*?was due', alice, re.S)
+    assert re.search(r'data-lab="lab-one".*?data-state="graded"', bob, re.S)
+    assert "data-mark" not in bob
+    assert "18 / 20" not in bob
+
+
+def test_a_new_submission_keeps_the_old_mark_and_says_whose_it_is(visit: Any, school: Any) -> None:
+    school.store.submit("ict101", "lab-one", "alice", b"PK later")
+
+    page = visit("alice").get().text
+
+    assert re.search(r'data-state="submitted".*?<strong data-mark>18 / 20</strong>\s*<small>for ', page, re.S)
+
+
+def test_due_times_are_shown_in_the_sites_time_zone(visit: Any, school: Any) -> None:
+    from hub.portal.render import Render
+
+    zone = school.settings.model_copy(
+        update={"site": school.settings.site.model_copy(update={"timezone": "Asia/Kolkata"})}
+    )
+    render = Render(zone, prefix="/p/", hub_prefix="/hub/", mode="docker")
+
+    shown = render.moment(
+        school.alices.received_at.replace(year=2026, month=1, day=5, hour=20, minute=0, second=0)
+    )
+
+    assert "Tue 6 Jan 2026, 01:30" in shown
+    assert 'datetime="2026-01-05T20:00:00+00:00"' in shown
+
+
+@pytest.mark.parametrize("name", ["alice", "teacher"])
+def test_nothing_anybody_wrote_becomes_markup(visit: Any, school: Any, name: str) -> None:
+    browser = visit(name)
+
+    for page, path in walk(school).items():
+        answer = browser.get(path)
+        if page != "alice notebook":
+            assert SCRIPT not in answer.text, page
+            assert ONERROR not in answer.text, page
+
+
+def test_a_marked_notebook_is_shut_in_a_sandbox_without_scripts(visit: Any, school: Any) -> None:
+    browser = visit("alice")
+
+    answer = browser.get(f"feedback/{school.alices.id}/lab-one.html")
+    around = browser.get(f"feedback/{school.alices.id}")
+
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("sandbox; default-src 'none';")
+    assert "script" not in policy
+    assert re.search(r"<iframe[^>]* sandbox ", around.text)
+    assert "Expected /26, found /25." in around.text
+    assert browser.get(f"feedback/{school.alices.id}/..%2f..%2flab-one.html").status_code == 404
+
+
+def test_every_answer_has_the_security_headers(visit: Any, school: Any) -> None:
+    browser = visit("teacher")
+    paths = [*walk(school).values(), "health", "static/style.css", "no/such/page", "api/exchange/releases"]
+
+    for path in paths:
+        headers = browser.get(path).headers
+        assert headers["x-content-type-options"] == "nosniff", path
+        assert headers["referrer-policy"] == "same-origin", path
+        assert headers["x-frame-options"] in ("DENY", "SAMEORIGIN"), path
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy, path
+        assert "script-src" not in policy, path
+        assert "unsafe" not in policy or policy.startswith("sandbox"), path
+
+
+def test_pages_need_no_script_and_no_inline_style(visit: Any, school: Any) -> None:
+    browser = visit("teacher")
+
+    for page, path in walk(school).items():
+        text = browser.get(path).text
+        if page != "alice notebook":
+            assert "<script" not in text, page
+            assert "style=" not in text, page
+            assert not re.search(r"\son[a-z]+=[\"']", text), page
+
+
+def test_a_receipt_is_shown_downloaded_and_checked(visit: Any, school: Any) -> None:
+    browser = visit("alice")
+
+    text = browser.get(f"submissions/{school.alices.id}/receipt.txt")
+    good = browser.post("receipts/verify", receipt=text.text)
+    forged = browser.post("receipts/verify", receipt=text.text.strip()[:-6] + "AAAAAA")
+    nonsense = browser.post("receipts/verify", receipt="<script>alert(1)</script>")
+
+    assert "attachment" in text.headers["content-disposition"]
+    assert "Valid." in good.text
+    assert school.alices.sha256 in good.text
+    assert "Not valid." in forged.text
+    assert "Not valid." in nonsense.text
+    assert SCRIPT not in nonsense.text
+
+
+@pytest.mark.parametrize(
+    ("mode", "word"), [("process", "Trial mode"), ("process-unjailed", "No walls between people")]
+)
+def test_process_mode_is_said_on_every_page(visit: Any, school: Any, mode: str, word: str) -> None:
+    browser = visit("teacher", mode=mode)
+
+    for page, path in walk(school).items():
+        answer = browser.get(path)
+        if answer.headers["content-type"].startswith("text/html") and page != "alice notebook":
+            assert word in answer.text, page
+    assert "banner" not in visit("teacher").get().text
+
+
+def test_an_instructor_sees_students_by_labs_with_marks_and_when(visit: Any, school: Any) -> None:
+    page = visit("teacher").get("courses/ict101").text
+
+    assert re.search(
+        r'students/bob">bob</a>.*?<strong>18 / 20</strong>.*?data-state="graded".*?<time', page, re.S
+    )
+    assert re.search(r'data-grade="lab-one".*?Release feedback.*?>Grade<', page, re.S)
+    assert 'href="/hub/authorize"' in page
+
+
+def test_a_fault_of_ours_is_a_sentence_without_a_trace(visit: Any, school: Any) -> None:
+    browser = visit("alice")
+    school.store.blob(school.store.feedback_of(school.alices.id).sha256).unlink()
+
+    answer = browser.get(f"feedback/{school.alices.id}")
+
+    assert answer.status_code == 500
+    assert "fault of its own" in answer.text
+    assert "Traceback" not in answer.text
+    assert "FileNotFound" not in answer.text
+    assert answer.headers["content-security-policy"]
