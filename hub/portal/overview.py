@@ -54,7 +54,7 @@ def lab_rows(
         by_lab.setdefault(submission.lab, []).append(submission)
     done = set(graded)
     rows = []
-    for release in releases:
+    for release in by_due_time(releases):
         mine = by_lab.get(release.lab, [])
         if release.withdrawn_at is not None and not mine:
             continue
@@ -70,6 +70,11 @@ def lab_rows(
             )
         )
     return rows
+
+
+def by_due_time(releases: Iterable[Release]) -> list[Release]:
+    """What is due first comes first; what is never due comes last."""
+    return sorted(releases, key=lambda row: (row.due_at is None, row.due_at or row.released_at, row.title))
 
 
 def _state(mine: list[Submission], graded: set[str], feedback: Mapping[str, Feedback]) -> State:

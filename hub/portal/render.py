@@ -17,16 +17,20 @@ from hub.portal.login import Visitor
 from hub.settings import Settings
 
 HERE = Path(__file__).parent
-BANNERS: Mapping[str, tuple[str, str]] = {
+BANNERS: Mapping[str, tuple[str, Markup]] = {
     "process": (
         "warn",
-        "Trial mode, without containers: students' servers share this machine. For a first look only. "
-        "`sudo make docker`, then `make up`, gives everybody a container.",
+        Markup(
+            "Trial mode, without containers: students' servers share this machine. For a first look only. "
+            "<code>sudo make docker</code>, then <code>make up</code>, gives everybody a container."
+        ),
     ),
     "process-unjailed": (
         "danger",
-        "No walls between people: this machine has neither containers nor user namespaces, so whoever logs in can "
-        "read everything here. Never use it with real students. `ict doctor` says what is missing.",
+        Markup(
+            "No walls between people: this machine has neither containers nor user namespaces, so whoever logs in "
+            "can read everything here. Never use it with real students. <code>ict doctor</code> says what is missing."
+        ),
     ),
 }
 

@@ -131,7 +131,7 @@ class Starts:
                     return  # the failure of an earlier start; the answer to ours is still to come
                 start.state, start.reason = "failed", _SPAWN_FAILED.sub("", message)
                 return
-            if message and len(start.messages) < _MOST_MESSAGES and message not in start.messages[-1:]:
+            if message and len(start.messages) < _MOST_MESSAGES and message not in start.messages:
                 start.messages.append(message)
 
     async def _look(self, start: Start, token: str, server: str) -> None:

@@ -16,7 +16,7 @@ from grader.store import RecordError
 from hub.portal.desk import Desk, no_page
 from hub.portal.jobs import UNDER_WAY
 from hub.portal.login import Visitor
-from hub.portal.overview import class_table, mark_of
+from hub.portal.overview import by_due_time, class_table, mark_of
 
 if TYPE_CHECKING:  # imported when it is needed: it brings nbgrader with it
     from grader.feedback import FeedbackResult
@@ -43,7 +43,7 @@ def _tables(router: APIRouter, desk: Desk) -> None:
     def course_page(course: str, visitor: Visitor = who) -> Response:
         """Students by labs, and what to do with each lab."""
         desk.taught(visitor, course)
-        releases = store.releases(course)
+        releases = by_due_time(store.releases(course))
         submissions = store.submissions(course)
         jobs = desk.jobs.history(course)
         newest = {job.lab: job for job in reversed(jobs)}

@@ -76,9 +76,17 @@ def _starting(router: APIRouter, desk: Desk) -> None:
             start = desk.starts.follow(token, name, server) if state == "starting" else Start("failed")
         if start.state == "ready":
             return _open(desk, visitor, server, where)
-        values: dict[str, Any] = {"server": server, "start": start, "course": course, "lab": lab}
+        values: dict[str, Any] = {
+            "server": server,
+            "start": start,
+            "course": course,
+            "lab": lab,
+            "title": lab,
+        }
         if start.state == "failed":
             return desk.render.page("failed.html", visitor, **values)
+        if lab:
+            values["title"] = desk.release(visitor, course, lab).title
         return desk.render.page("starting.html", visitor, refresh_s=1, **values)
 
 
