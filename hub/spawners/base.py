@@ -11,7 +11,8 @@ from typing import Any, NoReturn
 from jupyterhub.spawner import SpawnException
 from tornado.httpclient import AsyncHTTPClient
 from traitlets import Any as AnyTrait
-from traitlets import Callable, HasTraits
+from traitlets import Callable
+from traitlets.config import Configurable
 
 from grader.ownership import give, site_gid, site_uid
 from hub.launch import LaunchPlan, LaunchRefused, plan
@@ -19,7 +20,7 @@ from hub.launch import LaunchPlan, LaunchRefused, plan
 POLL_S = 0.03  # the hub's own wait starts at 0.1 s and doubles: a second and more is lost to it
 
 
-class LabSpawner(HasTraits):
+class LabSpawner(Configurable):
     """Mixed into a JupyterHub spawner. hub/configure.py sets the traits."""
 
     settings = AnyTrait(help="hub.settings.Settings").tag(config=True)
