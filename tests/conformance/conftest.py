@@ -18,6 +18,8 @@ from ictlab.exchange.client import Service
 from ictlab.exchange.files import pack_folder, unpack
 from nbgrader.utils import get_username, notebook_hash
 
+from grader.models import Base
+
 HERE = Path(__file__).resolve().parent
 COURSES = ("abc101", "abc102", "xyz200")  # the names in nbgrader's tests
 ME = get_username()  # nbgrader's tests are student and instructor in one
@@ -133,15 +135,25 @@ class View:
         self.secrets[taken["id"]] = secret.read_text()
 
 
-@pytest.fixture
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A service of its own for each test, with nbgrader's courses."""
+@pytest.fixture(scope="session")
+def running_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """One process for all tests."""
     groups = [f"{kind}-{course}" for course in COURSES for kind in ("nbgrader", "formgrade")]
     people = {"me": (ME, groups)} | {name: (name, ["nbgrader-abc101"]) for name in ("foo", "bar", "baz")}
-    with load_service().running(tmp_path_factory.mktemp("service"), people) as run:
-        for course in COURSES:
-            run.store.create_course(course)
+    with load_service().running(tmp_path_factory.mktemp("service"), people, {"max_per_hour": 9999}) as run:
         yield run
+
+
+@pytest.fixture
+def service(running_service: Any) -> Any:
+    """The service with an empty record and nbgrader's courses."""
+    with running_service.store.engine.begin() as connection:
+        for table in reversed(Base.metadata.sorted_tables):
+            connection.execute(table.delete())
+    for course in COURSES:
+        running_service.store.create_course(course)
+    client.forget()
+    return running_service
 
 
 @pytest.fixture
