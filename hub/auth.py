@@ -197,7 +197,9 @@ class Authorize(BaseHandler):
         return bool(self.current_user.admin)
 
     def _check_may_approve(self) -> None:
-        if self._token_authenticated:  # a token of a server may do less than the person
+        if getattr(
+            self, "_token_authenticated", False
+        ):  # set by the hub only when true; a token of a server may do less than the person
             raise web.HTTPError(403, "Approve accounts in the browser, logged in.")
         teaches = any(group.name.startswith(INSTRUCTOR_PREFIX) for group in self.current_user.groups)
         if not (teaches or self._is_admin()):
