@@ -187,7 +187,7 @@ class DockerSandbox(Sandbox):
             folder.remove()
             raise SandboxError(f"the Engine made no container of {self.image}: {error}.") from error
         run = DockerRun(self.client, made, folder)
-        self._runs = [other for other in self._runs if other.poll() is None] + [run]
+        self._runs.append(run)  # ended ones too: their output may still be asked for
         try:
             api.start(made)
             folder.await_start(run.ended)

@@ -182,9 +182,8 @@ def build_room(spec: dict[str, Any], identity: bool) -> int | None:
     outside = os.open("/old" + rw[spec["sockets"]], os.O_RDONLY | os.O_DIRECTORY) if spec["sockets"] else None
     protect("/new", ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV, recursive=False)
     pivot("/new", "/new")
-    check(
-        libc.umount2(b"/", 2), "leave the outside"
-    )  # MNT_DETACH: what was stacked beneath goes, /old with it
+    # MNT_DETACH: what the pivot stacked below this root goes, and /old with it
+    check(libc.umount2(b"/", 2), "leave the outside")
     os.chdir("/")
     return outside
 

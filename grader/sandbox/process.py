@@ -111,21 +111,21 @@ class ProcessSandbox(Sandbox):
         folder = RunFolder()
         spec = folder.write_spec(jail_spec(command, inside))
         try:
-            guard = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(JAIL), str(spec)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=(folder.path / "guard").open("wb"),
-                env={"PATH": os.defpath},
-                cwd="/",
-                start_new_session=True,  # Ctrl-C at a terminal is for us to handle
-            )
+            with (folder.path / "guard").open("wb") as last_words:
+                guard = subprocess.Popen(
+                    [sys.executable, "-I", "-S", str(JAIL), str(spec)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=last_words,
+                    env={"PATH": os.defpath},
+                    cwd="/",
+                    start_new_session=True,  # Ctrl-C at a terminal is for us to handle
+                )
         except OSError as error:
             folder.remove()
             raise SandboxError(f"{JAIL}: {error.strerror}. Mend the installation.") from error
         run = ProcessRun(guard, folder)
-        self._runs = [other for other in self._runs if other.poll() is None]
-        self._runs.append(run)
+        self._runs.append(run)  # ended ones too: their output may still be asked for
 
         def ended() -> str | None:
             if guard.poll() is None:

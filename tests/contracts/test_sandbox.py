@@ -63,6 +63,7 @@ def test_runs_as_a_user_with_a_name_and_no_power(inside: Inside) -> None:
     first, _, status = said.partition("\n")
     assert first.split()[0] == "student"
     assert int(first.split()[1]) == site_uid()
+    assert set(json.loads(first.split(maxsplit=2)[2])) <= {site_uid(), OVERFLOW}  # not our own further groups
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
     assert {fields[name] for name in ("CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb")} == {"0" * 16}
     assert fields["NoNewPrivs"] == "1"
@@ -72,8 +73,8 @@ def test_runs_as_a_user_with_a_name_and_no_power(inside: Inside) -> None:
 def test_interrupt_reaches_the_command_and_leaves_it_alive(sandbox: Sandbox, command: Make) -> None:
     run = sandbox.start(
         command(
-            "import time\nprint('ready', flush=True)\n"
-            "try:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    print('interrupted')"
+            "import time\n"
+            "try:\n    print('ready', flush=True)\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    print('interrupted')"
         )
     )
     wait_for(lambda: b"ready" in run.output())
@@ -219,7 +220,7 @@ def test_files_without_content_are_limited_too(inside: Inside) -> None:
 def test_a_gigabyte_of_output_is_cut(sandbox: Sandbox, command: Make) -> None:
     run = sandbox.start(
         command(
-            "import os\nfor _ in range(1024): os.write(1, b'y' * (1 << 20))\nopen('/tmp/all', 'w').close()"
+            "import os\nos.write(1, b'odd')\nfor _ in range(1024): os.write(1, b'y' * (1 << 20))\nopen('/tmp/all', 'w').close()"
         )
     )
     assert run.wait(80) == Exit(0, "exited")  # it was let write all of it
@@ -260,6 +261,8 @@ def test_a_sandbox_that_nobody_knows_is_refused_with_the_names_of_the_others() -
     with pytest.raises(SandboxError, match="docker, process"):
         open_sandbox("rocket")
 
+
+OVERFLOW = 65534  # how an id that is not mapped shows
 
 BACKGROUND = """
 import subprocess

@@ -193,6 +193,19 @@ def test_cannot_signal_or_trace_what_is_not_its_own(inside: Inside) -> None:
     assert told == {"signal": errno.ESRCH, "attach": errno.ESRCH, "listed": 0, "attach1": errno.EPERM}
 
 
+def test_the_hosts_shared_memory_is_out_of_reach(inside: Inside) -> None:
+    made = subprocess.run(["ipcmk", "-M", "4096", "-p", "0666"], capture_output=True, text=True, check=True)
+    segment = made.stdout.split()[-1]
+    look = "print([line.split()[1] for line in open('/proc/sysvipc/shm')][1:])"
+    try:
+        outside = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+        ended, said = inside(look)
+    finally:
+        subprocess.run(["ipcrm", "-m", segment], check=True)
+    assert f"'{segment}'" in outside.stdout
+    assert (ended, said) == (Exit(0, "exited"), "[]\n")
+
+
 def test_a_signal_to_all_reaches_only_its_own(inside: Inside) -> None:
     witness = subprocess.Popen(["sleep", "60"], user=site_uid() if os.geteuid() == 0 else None)
     try:

@@ -282,7 +282,19 @@ def test_a_setuid_program_gives_no_power(start: Start, tmp_path: Path) -> None:
     assert inside[:2] == (0, "1000\n")
 
 
-def test_programs_run_by_their_own_right_are_not_traceable_secrets(start: Start) -> None:
+@pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root can give up groups; for others they stay, see the jail"
+)
+def test_our_own_further_groups_stay_outside() -> None:
+    spec = json.dumps({"argv": ["id", "-G"]})
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", str(JAIL), "-"],
+        input=spec, capture_output=True, text=True, check=True, extra_groups=[4242, 4],
+    )  # fmt: skip
+    assert done.stdout == "1000\n"
+
+
+def test_process_1_gives_no_secrets_away(start: Start) -> None:
     """Process 1 carries the guard's memory; its arguments name the jail and no more."""
     secret = "swordfish"
     code, out, _ = finish(

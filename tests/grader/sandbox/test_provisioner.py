@@ -94,8 +94,8 @@ def test_a_cell_cannot_touch_the_sockets(run: Run, manager: KernelManager) -> No
 
 def test_an_interrupt_stops_a_cell_and_the_kernel_lives(run: Run, manager: KernelManager) -> None:
     client = run.client  # type: ignore[attr-defined]
-    client.execute("x = 1\nwhile True: pass")
-    while client.get_iopub_msg(timeout=20)["content"].get("execution_state") != "busy":
+    client.execute("x = 1\nprint('running', flush=True)\nwhile True: pass", stop_on_error=False)
+    while client.get_iopub_msg(timeout=20)["content"].get("text") != "running\n":
         pass
     manager.interrupt_kernel()
     assert client.get_shell_msg(timeout=20)["content"]["ename"] == "KeyboardInterrupt"
