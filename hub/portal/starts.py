@@ -68,9 +68,9 @@ class Starts:
         return start if start and not start.ended else None
 
     def take(self, name: str, server: str) -> Start | None:
-        """The last start. One that has ended is told once: after that the hub knows better."""
+        """The last start. Success is told once, the hub knows the rest; a failure is told until the next start."""
         start = self._starts.get((name, server))
-        if start and start.ended:
+        if start and start.state == "ready":
             del self._starts[(name, server)]
         return start
 
@@ -124,6 +124,7 @@ class Starts:
             if isinstance(percent, int | float):
                 start.percent = max(start.percent, min(100, int(percent)))
             if event.get("ready"):
+                await self._hub.user(token, fresh=True)  # so that pages know it at once
                 start.state = "ready"
                 return
             if event.get("failed"):

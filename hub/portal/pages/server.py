@@ -68,12 +68,14 @@ def _starting(router: APIRouter, desk: Desk) -> None:
             raise no_page()
         token, name = visitor.session.token, visitor.name
         start = desk.starts.take(name, server)
-        if start is None:
+        if start is None or start.state == "failed":
             user = await desk.hub.user(token, fresh=True)
             state = user.server_state(server) if user else "off"
             if state == "ready":
                 return _open(desk, visitor, server, where)
-            start = desk.starts.follow(token, name, server) if state == "starting" else Start("failed")
+            if state == "starting":
+                start = desk.starts.follow(token, name, server)
+            start = start or Start("failed")
         if start.state == "ready":
             return _open(desk, visitor, server, where)
         values: dict[str, Any] = {

@@ -1,0 +1,234 @@
+"""The portal as a service of a real JupyterHub, behind its real proxy: login, who reaches what, start and stop."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+HERE = Path(__file__).parent
+GROUPS = {
+    "alice": ["nbgrader-ict101"],
+    "bob": ["nbgrader-ict101"],
+    "teacher": ["formgrade-ict101"],
+    "prof": ["formgrade-net201"],
+    "nobody": [],
+}
+PORTAL = "/services/portal/"
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass
+class Site:
+    """A hub with its proxy and portal, over a class of conftest.py."""
+
+    url: str
+    school: Any
+    log: Path
+
+    @contextlib.contextmanager
+    def person(self, name: str) -> Iterator[httpx.Client]:
+        """Somebody logged in at the hub, then at the portal, as a browser would be."""
+        with httpx.Client(base_url=self.url, follow_redirects=True, timeout=60) as client:
+            form = client.get(PORTAL)
+            assert form.url.path == "/hub/login", form.url
+            answer = client.post(
+                "/hub/login",
+                params=form.url.params,
+                data={"username": name, "password": "a-test-password", "_xsrf": client.cookies["_xsrf"]},
+            )
+            assert answer.url.path == PORTAL, (answer.url, answer.text[:500])
+            yield client
+
+
+def four_ports() -> int:
+    """Four free ports in a row, below those that the system hands out to others meanwhile."""
+    while True:
+        first = random.randrange(20_000, 32_000)
+        try:
+            for port in range(first, first + 4):
+                socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        return first
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, fill: Callable[[Path], Any]) -> Iterator[Site]:
+    """A hub that is up."""
+    folder = tmp_path_factory.mktemp("hub")
+    school = fill(folder)
+    settings = folder / "ictlabs.toml"
+    settings.write_text('[site]\ndata_dir = "var"\nname = "Test Academy"\n')
+    port = four_ports()
+    log = folder / "hub.log"
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("JUPYTERHUB_")},
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "TEST_PORT": str(port),
+        "TEST_FOLDER": str(folder),
+        "TEST_SETTINGS": str(settings),
+        "TEST_GROUPS": json.dumps(GROUPS),
+    }
+    with log.open("wb") as out:
+        hub = subprocess.Popen(
+            [sys.executable, "-m", "jupyterhub", "-f", str(HERE / "hub_config.py")],
+            cwd=folder,
+            env=environment,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    found = Site(f"http://127.0.0.1:{port}", school, log)
+    try:
+        _wait(found, hub)
+        yield found
+    finally:
+        hub.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            hub.wait(30)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(hub.pid, signal.SIGKILL)  # and a proxy that a failed hub left behind
+        hub.wait()
+
+
+def _wait(site: Site, hub: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        assert hub.poll() is None, site.log.read_text()[-3000:]
+        try:
+            if httpx.get(f"{site.url}{PORTAL}health").status_code == 200:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.2)
+    raise AssertionError(site.log.read_text()[-3000:])
+
+
+def csrf(client: httpx.Client) -> str:
+    found = re.search(r'name="csrf" value="([^"]+)"', client.get(PORTAL).text)
+    assert found
+    return found[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "reached"),
+    [
+        ("alice", {"labs/ict101/lab-one", "receipt", "feedback"}),
+        ("bob", {"labs/ict101/lab-one"}),
+        ("teacher", {"labs/ict101/lab-one", "receipt", "feedback", "courses/ict101"}),
+        ("prof", {"courses/net201"}),
+        ("nobody", set()),
+    ],
+)
+def test_each_person_logs_in_and_reaches_their_own_pages(site: Site, name: str, reached: set[str]) -> None:
+    alices = site.school.alices.id
+    walk = {
+        "labs/ict101/lab-one": "labs/ict101/lab-one",
+        "receipt": f"submissions/{alices}/receipt",
+        "feedback": f"feedback/{alices}",
+        "courses/ict101": "courses/ict101",
+        "courses/net201": "courses/net201",
+    }
+
+    with site.person(name) as client:
+        home = client.get(PORTAL)
+        answers = {page: client.get(PORTAL + path).status_code for page, path in walk.items()}
+
+    assert name in home.text
+    assert "Trial mode" in home.text
+    assert {page for page, status in answers.items() if status == 200} == reached
+    assert set(answers.values()) <= {200, 403, 404}
+
+
+def test_start_brings_up_the_persons_own_server_and_stop_ends_it(site: Site) -> None:
+    with site.person("alice") as client:
+        token = csrf(client)
+        client.follow_redirects = False
+        answer = client.post(f"{PORTAL}labs/ict101/lab-one/start", data={"csrf": token})
+        seen = ""
+        deadline = time.monotonic() + 90
+        while "/user/" not in answer.headers.get("location", "") and time.monotonic() < deadline:
+            time.sleep(0.3)
+            answer = client.get(f"{PORTAL}starting/base?course=ict101&lab=lab-one")
+            seen += answer.text
+        assert answer.headers["location"] == "/user/alice/base/ictlab/open?course=ict101&lab=lab-one", (
+            site.log.read_text()[-3000:]
+        )
+        assert 'http-equiv="refresh"' in seen
+        assert "Server requested" in seen  # the hub's own message
+        assert client.get("/user/alice/base/api").status_code == 200
+        assert "Stop server" in client.get(PORTAL).text
+
+        # Pressed again while it runs, Start leads straight on.
+        again = client.post(f"{PORTAL}labs/ict101/lab-one/start", data={"csrf": token})
+        assert again.headers["location"].startswith("/user/alice/base/"), again.headers
+
+        client.post(f"{PORTAL}servers/base/stop", data={"csrf": token})
+        deadline = time.monotonic() + 30
+        while "Stop server" in client.get(PORTAL).text and time.monotonic() < deadline:
+            time.sleep(1)
+        assert "Stop server" not in client.get(PORTAL).text
+
+
+def test_a_server_that_cannot_start_says_why(site: Site) -> None:
+    with site.person("bob") as client:
+        client.post(f"{PORTAL}labs/ict101/lab-one/start", data={"csrf": csrf(client)})
+        deadline = time.monotonic() + 30
+        page = client.get(f"{PORTAL}starting/base?course=ict101&lab=lab-one")
+        while 'http-equiv="refresh"' in page.text and time.monotonic() < deadline:
+            time.sleep(0.3)
+            page = client.get(f"{PORTAL}starting/base?course=ict101&lab=lab-one")
+
+    assert "There is no room for your server. Try again later." in page.text
+
+
+def test_forms_of_others_are_refused(site: Site) -> None:
+    with site.person("teacher") as teacher, site.person("alice") as alice:
+        stolen = csrf(alice)
+        for token in ("", stolen):
+            answer = teacher.post(f"{PORTAL}courses/ict101/labs/lab-one/grade", data={"csrf": token})
+            assert answer.status_code == 403
+
+    assert len(site.school.store.jobs("ict101")) == 1
+
+
+def test_logging_out_at_the_hub_ends_the_portals_session(site: Site) -> None:
+    with site.person("nobody") as client:
+        client.get("/hub/logout")
+        time.sleep(11)  # as long as the portal believes what the hub last said
+
+        assert client.get(PORTAL).url.path == "/hub/login"
+
+
+def test_the_exchange_takes_a_persons_token_and_nothing_else(site: Site) -> None:
+    exchange = f"{PORTAL}api/exchange/submissions"
+    with site.person("bob") as client:
+        client.get("/hub/home")
+        made = client.post(
+            "/hub/api/users/bob/tokens",
+            json={"note": "test"},
+            headers={"X-XSRFToken": client.cookies["_xsrf"], "Referer": f"{site.url}/hub/token"},
+        )
+        token = made.json()["token"]
+        by_cookie = client.get(exchange)
+    by_token = httpx.get(site.url + exchange, headers={"Authorization": f"token {token}"})
+    by_guess = httpx.get(site.url + exchange, headers={"Authorization": f"token {'0' * 32}"})
+
+    assert [row["id"] for row in by_token.json()] == [site.school.bobs.id]
+    assert (by_cookie.status_code, by_guess.status_code) == (401, 401)
