@@ -16,7 +16,6 @@ STEPS = ("source", "release", "submitted", "autograded", "feedback")
 CONFIG = '''"""Settings of this course for nbgrader's own tools. The site never runs this file."""
 c = get_config()
 c.CourseDirectory.course_id = {course!r}
-c.ClearSolutions.code_stub = {{"python": "# YOUR ANSWER HERE"}}
 c.Exchange.path_includes_course = True
 '''
 

@@ -31,9 +31,6 @@ from grader.settings import Places
 from labs import build
 from labs.model import Lab
 
-# nbgrader builds a submission's rows before it adds them; SQLAlchemy 2.1 remarks on each
-warnings.filterwarnings("ignore", category=SAWarning, message="Object of type <Submitted")
-
 
 class GradebookError(Exception):
     """The gradebook cannot take or give this; the message says what to do."""
@@ -198,7 +195,11 @@ class CourseGradebook:
             gradebook.update_or_create_student(username)
             if due_at is not None:  # without one, what an instructor set in formgrader stays
                 _set_due(gradebook, gradebook.find_assignment(lab), due_at)
-            gradebook.update_or_create_submission(lab, username, timestamp=moment.replace(tzinfo=None))
+            with (
+                warnings.catch_warnings()
+            ):  # nbgrader links rows before it adds them; SQLAlchemy remarks on each
+                warnings.simplefilter("ignore", SAWarning)
+                gradebook.update_or_create_submission(lab, username, timestamp=moment.replace(tzinfo=None))
         for name, notebook in notebooks.items():
             self._save(lab, username, name, notebook)
 

@@ -72,7 +72,7 @@ def grade_job(
     A submission that was graded against this very release is not run again, unless `regrade`.
     Raises GradingError when nothing can be graded.
     """
-    job = job_id if job_id is not None else store.create_job(course, lab, requested_by).id
+    job = _job(store, course, lab, job_id, requested_by)
     try:
         with _alone(places, course, lab):
             release = find_release(store, course, lab)
@@ -90,6 +90,18 @@ def grade_job(
         message = f"Stopped ({type(error).__name__}). Grade again: what is graded stays."
         store.finish_job(job, failed=True, message=message)
         raise
+
+
+def _job(store: Store, course: str, lab: str, job_id: int | None, requested_by: str) -> int:
+    store.course(course)
+    if job_id is None:
+        return store.create_job(course, lab, requested_by).id
+    job = store.job(job_id)
+    if (job.course, job.lab) != (course, lab):
+        raise GradingError(
+            f"Job {job_id} is about {job.lab} of {job.course}. Leave the job out for a new one."
+        )
+    return job_id
 
 
 @dataclass(frozen=True)

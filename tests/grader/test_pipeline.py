@@ -138,6 +138,12 @@ def test_what_cannot_be_graded_is_refused_with_what_there_is(
     assert course.store.jobs("ict101")[0].state == "failed"
 
 
+def test_a_job_of_another_lab_is_not_carried_on(course: Any) -> None:
+    job = course.store.create_job("ict101", "other", "teacher").id
+    with pytest.raises(GradingError, match="is about other of ict101"):
+        course.grade(job_id=job)
+
+
 JOB = """
 import os, signal, sys
 from pathlib import Path

@@ -70,10 +70,7 @@ def stock(
     """Rows of the gradebook that nbgrader's own commands make."""
     course = tmp_path_factory.mktemp("stock")
     shutil.copytree(PS1, course / "source" / "ps1")
-    (course / "nbgrader_config.py").write_text(
-        "c = get_config()\nc.CourseDirectory.course_id = 'ict101'\n"
-        "c.ClearSolutions.code_stub = {'python': '# YOUR ANSWER HERE'}\n"
-    )
+    (course / "nbgrader_config.py").write_text("c = get_config()\nc.CourseDirectory.course_id = 'ict101'\n")
     for student, files in submissions.items():
         folder = course / "submitted" / student / "ps1"
         folder.mkdir(parents=True)

@@ -1,0 +1,113 @@
+"""`ict release`, `ict grade` and `ict feedback`: what they print, and their exit codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from click.testing import CliRunner, Result
+
+from grader.archives import pack
+from grader.coursefolder import create_course_folder
+from grader.sandbox import unavailable
+from grader.settings import GraderSettings, SandboxSettings
+from grader.store import MemberRow, Store
+from hub.cli import main
+from hub.commands import feedback, grade, release
+from hub.settings import LabsSettings, Settings
+
+CELLS: list[tuple[str, bool, bool, str]] = [
+    ("one", False, True, "### BEGIN SOLUTION\none = 1\n### END SOLUTION"),
+    ("check-one", True, False, "assert one == 1"),
+]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Settings:
+    """A site with a course and a lab `tiny` of its own; nothing is released."""
+    cells = []
+    for name, graded, solution, source in CELLS:
+        meta: dict[str, Any] = {"schema_version": 3, "grade_id": name, "grade": graded, "solution": solution}
+        meta |= {"locked": graded, "task": False} | ({"points": 2} if graded else {})
+        cells.append(nbformat.v4.new_code_cell(source, metadata={"nbgrader": meta}))
+    (tmp_path / "mine" / "tiny").mkdir(parents=True)
+    (tmp_path / "mine/tiny/tiny.ipynb").write_text(nbformat.writes(nbformat.v4.new_notebook(cells=cells)))
+    settings = Settings(
+        root=tmp_path,
+        labs=LabsSettings(folders=(Path("mine"),)),
+        grader=GraderSettings(sandbox=SandboxSettings(backend="process")),
+    )
+    store = Store.open(settings.database_url, settings.places)
+    store.create_course("ict101")
+    store.enrol("ict101", [MemberRow("alice"), MemberRow("bob")])
+    create_course_folder(settings.places, "ict101")
+    return settings
+
+
+def ict(site: Settings, module: Any, *words: str) -> Result:
+    return CliRunner().invoke(module.command, list(words), obj=site, catch_exceptions=False)
+
+
+def hand_in(site: Settings, username: str, answer: str) -> None:
+    store = Store.open(site.database_url, site.places)
+    raw = (site.places.course("ict101") / "release/tiny/tiny.ipynb").read_text()
+    notebook = nbformat.reads(raw, as_version=4)
+    notebook.cells[0].source = answer
+    store.submit("ict101", "tiny", username, pack({"tiny.ipynb": nbformat.writes(notebook).encode()}))
+
+
+def test_from_release_to_feedback(site: Settings, missing: Callable[[str, str], None]) -> None:
+    if reason := unavailable("process"):
+        missing(f"no jail can be built here: {reason}", "`ict doctor` says more")
+    released = ict(site, release, "ict101", "tiny", "--due", "2030-05-01T18:00")
+    assert (released.exit_code, released.stdout) == (
+        0, "tiny is released to ict101: 2 points, due 2030-05-01 18:00 UTC.\n",
+    )  # fmt: skip
+    hand_in(site, "alice", "one = 1")
+    hand_in(site, "bob", "one = 2")
+
+    graded = ict(site, grade, "ict101", "tiny")
+    assert graded.exit_code == 0
+    assert "1/2  alice                    2 of 2" in graded.stdout
+    assert "2/2  bob                      0 of 2" in graded.stdout
+    again = ict(site, grade, "ict101", "tiny", "--student", "alice")
+    assert "1/1  alice                    2 of 2  (graded before)" in again.stdout
+
+    told = ict(site, feedback, "ict101", "tiny")
+    assert (told.exit_code, told.stdout) == (0, "alice\nbob\nFeedback of 2 students can be read.\n")
+
+
+def test_exit_codes_when_nothing_can_be_done(site: Settings) -> None:
+    assert ict(site, grade, "ict101", "tiny").exit_code == 2
+    assert ict(site, grade, "ict999", "tiny").exit_code == 2
+    assert ict(site, release, "ict101", "nope").exit_code == 1
+    assert ict(site, release, "ict999", "tiny").exit_code == 1
+    assert not site.places.course("ict999").exists()
+    assert ict(site, release, "ict101", "tiny", "--due", "soon").exit_code == 2
+    assert ict(site, release, "ict101", "tiny").exit_code == 0
+    assert ict(site, grade, "ict101", "tiny", "--student", "zoe").exit_code == 2
+    empty = ict(site, feedback, "ict101", "tiny")
+    assert (empty.exit_code, "comes first" in empty.stderr) == (1, True)
+
+
+def test_a_fault_of_the_grader_is_exit_code_1(site: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    ict(site, release, "ict101", "tiny")
+    hand_in(site, "alice", "one = 1")
+
+    def broken(*_args: Any, **_given: Any) -> None:
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr("grader.pipeline.grade_submission", broken)
+    result = ict(site, grade, "ict101", "tiny")
+    assert result.exit_code == 1
+    assert "alice" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["release", "grade", "feedback"])
+def test_help_has_an_example(name: str) -> None:
+    shown = CliRunner().invoke(main, [name, "--help"])
+    assert shown.exit_code == 0
+    assert f"ict {name} ict101" in shown.output
