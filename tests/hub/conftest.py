@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -105,10 +106,12 @@ def containers_of(
 
 @pytest.fixture(scope="session")
 def processes_of() -> Callable[[DemoSite], list[str]]:
-    """`processes_of(site)`: command lines of processes that belong to the site's folder."""
+    """`processes_of(site)`: command lines of the site's processes: by its folder, or by its portal's address."""
 
     def find(site: DemoSite) -> list[str]:
         found = []
+        plan = json.loads((site.folder / "var" / "run" / "site.json").read_text())
+        portal = f"{plan['inner_ip']}:{plan['portal_port']}/services/portal"
         for entry in Path("/proc").glob("[0-9]*"):
             try:
                 command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
@@ -117,7 +120,7 @@ def processes_of() -> Callable[[DemoSite], list[str]]:
             except OSError:
                 continue  # ended meanwhile, or not ours to see
             folder = str(site.folder)
-            if folder in command or folder in environment or cwd.startswith(folder):
+            if folder in command or folder in environment or cwd.startswith(folder) or portal in environment:
                 found.append(re.sub(r"\s+", " ", command))
         return found
 
