@@ -64,6 +64,10 @@ class Desk:
         """`course`, if this person teaches it. The answer does not say whether there is such a course."""
         if not visitor.person.may_teach(course):
             raise HTTPException(403, "This page is for the course's instructors. Ask one of them to add you.")
+        try:
+            self.store.course(course)
+        except NotThere:  # a group of the hub can outlive its course
+            raise no_page() from None
         return course
 
     def own_submission(self, visitor: Visitor, submission_id: str) -> Submission:

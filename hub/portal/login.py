@@ -19,6 +19,7 @@ from hub.portal.sessions import Session, Sessions
 SESSION_COOKIE = "ictlabs-portal"
 _LOGIN_COOKIE = "ictlabs-login-"  # one for each login under way: two tabs do not disturb each other
 _LOGIN_LASTS_S = 600
+_LONGEST_WANTED = 2000  # more would make a cookie that browsers drop (4096 bytes), and the login would fail
 _STATE = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -122,7 +123,12 @@ class Login:
 
     def _inside(self, wanted: str) -> str:
         """`wanted` if it is a page of the portal, else its first page: a login never leads elsewhere."""
-        plain = wanted.isascii() and wanted.isprintable() and "\\" not in wanted
+        plain = (
+            len(wanted) <= _LONGEST_WANTED
+            and wanted.isascii()
+            and wanted.isprintable()
+            and "\\" not in wanted
+        )
         inside = plain and wanted.startswith(self.prefix) and not wanted.startswith("//")
         return wanted if inside and "/../" not in wanted and "oauth_callback" not in wanted else self.prefix
 

@@ -85,6 +85,11 @@ def _state(mine: list[Submission], graded: set[str], feedback: Mapping[str, Feed
     return "graded" if mine[-1].id in graded else "submitted"
 
 
+def is_released(report: Report, feedback: Feedback) -> bool:
+    """Whether `feedback` was released from this report; a report of a later regrade is not out yet."""
+    return report.graded_at <= feedback.released_at
+
+
 def mark_of(row: Feedback | Report) -> Mark | None:
     """The mark of a report or of released feedback, if it has one."""
     if row.points is None or row.max_points is None:
@@ -125,6 +130,8 @@ def class_table(
     cells: dict[str, dict[str, Cell]] = {}
     for submission in submissions:  # oldest first: the newest stays
         report, released = reports.get(submission.id), feedback.get(submission.id)
+        if report and released and not is_released(report, released):
+            released = None  # graded again since: the new report is what there is to release
         limit = due.get(submission.lab)
         cells.setdefault(submission.username, {})[submission.lab] = Cell(
             submission=submission,

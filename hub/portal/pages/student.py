@@ -15,7 +15,7 @@ from grader.receipts import ReceiptRefused
 from hub.portal.desk import Desk, no_page
 from hub.portal.headers import FEEDBACK_POLICY
 from hub.portal.login import Visitor
-from hub.portal.overview import LabRow, lab_rows, mark_of
+from hub.portal.overview import LabRow, is_released, lab_rows, mark_of
 
 _MOST_FEEDBACK_BYTES = 30_000_000  # one notebook's page, unpacked
 
@@ -137,6 +137,7 @@ def _feedback(router: APIRouter, desk: Desk) -> None:
         """Mark, marks and messages of each exercise, and the way to the marked notebook."""
         submission = desk.own_submission(visitor, submission_id)
         found = released(visitor, submission_id)
+        report = store.report(submission.id)
         return render.page(
             "feedback.html",
             visitor,
@@ -144,7 +145,7 @@ def _feedback(router: APIRouter, desk: Desk) -> None:
             release=store.find_release(submission.course, submission.lab),
             feedback=found,
             mark=mark_of(found),
-            report=store.report(submission.id),
+            report=report if report and is_released(report, found) else None,
             pages=_pages(desk, found),
         )
 
