@@ -125,7 +125,8 @@ def _portal(c: Any, settings: Settings, site: Site) -> None:
         {
             "name": PORTAL,
             "url": site.portal_url,
-            "command": [sys.executable, "-m", "hub.portal"],
+            # a hub that is killed takes its portal along: else the next hub finds the portal's port taken
+            "command": ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "hub.portal"],
             "cwd": str(settings.root),
             "environment": env,
             "api_token": secret(settings, "portal_token", 24),

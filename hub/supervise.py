@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hub.settings import Settings
 from hub.site import Site, SiteError, is_listening
 
 ROOT = Path(__file__).resolve().parent.parent
+SCRIPTS = Path(sys.executable).parent
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 45.0
 MAX_RESTARTS = 5  # of one part within a minute; then something is wrong that a restart does not mend
@@ -69,23 +71,6 @@ class Part:
                 self.process.wait()
         self.pid_file.unlink(missing_ok=True)
 
-    def stop_left_over(self) -> bool:
-        """End the process of an earlier run whose supervisor was killed; True if there was one."""
-        try:
-            pid = int(self.pid_file.read_text(encoding="ascii"))
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        except (FileNotFoundError, ValueError, ProcessLookupError):
-            return False
-        if [part.decode(errors="replace") for part in command[: len(self.argv)]] != self.argv:
-            return False  # the number went to somebody else meanwhile
-        os.kill(pid, signal.SIGTERM)
-        deadline = time.monotonic() + STOP_TIMEOUT_S
-        while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        return True
-
     def last_words(self) -> str:
         """The end of its log."""
         with contextlib.suppress(FileNotFoundError), self.log_file.open("rb") as stream:
@@ -100,8 +85,7 @@ def parts(settings: Settings, site: Site, settings_file: Path | None) -> list[Pa
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     static = settings.places.run / "traefik.json"
     static.write_text(json.dumps(_traefik(settings, site), indent=1), encoding="utf-8")
-    scripts = Path(sys.executable).parent
-    path = f"{scripts}:{os.environ.get('PATH', '/usr/bin:/bin')}"
+    path = f"{SCRIPTS}:{os.environ.get('PATH', '/usr/bin:/bin')}"
     keep = {
         k: v
         for k, v in os.environ.items()
@@ -110,11 +94,55 @@ def parts(settings: Settings, site: Site, settings_file: Path | None) -> list[Pa
     env = {**keep, "PATH": path, "PYTHONUNBUFFERED": "1"}
     if settings_file:
         env["ICTLABS_SETTINGS"] = str(settings_file.resolve())
-    hub = [sys.executable, "-m", "jupyterhub", "-f", str(ROOT / "jupyterhub_config.py")]
-    return [
-        Part("traefik", [str(scripts / "traefik"), "--configfile", str(static)], {"PATH": path}, settings),
-        Part("hub", hub, env, settings),
-    ]
+    environments = {"traefik": {"PATH": path}, "hub": env}
+    return [Part(name, argv, environments[name], settings) for name, argv in _commands(settings).items()]
+
+
+def _commands(settings: Settings) -> dict[str, list[str]]:
+    return {
+        "traefik": [str(SCRIPTS / "traefik"), "--configfile", str(settings.places.run / "traefik.json")],
+        "hub": [sys.executable, "-m", "jupyterhub", "-f", str(ROOT / "jupyterhub_config.py")],
+    }
+
+
+@contextlib.contextmanager
+def only_one(settings: Settings) -> Iterator[None]:
+    """Hold the site: a second `ict up` on the same data would stop the first one's parts. Raises SiteError."""
+    settings.places.run.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (settings.places.run / "up.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SiteError(
+                f"the site in {settings.places.data} is up already, by another `ict up`. Stop that one first."
+            ) from None
+        yield
+
+
+def stop_left_over(settings: Settings) -> list[str]:
+    """End the parts of an earlier run whose supervisor was killed; return their names.
+
+    Do it before ports are chosen: servers that outlived the supervisor know the hub and the portal by theirs.
+    """
+    return [name for name, argv in reversed(_commands(settings).items()) if _stopped(settings, name, argv)]
+
+
+def _stopped(settings: Settings, name: str, argv: list[str]) -> bool:
+    try:
+        pid = int((settings.places.run / f"{name}.pid").read_text(encoding="ascii"))
+        process = Path(f"/proc/{pid}")
+        command = (process / "cmdline").read_bytes().split(b"\0")
+    except (FileNotFoundError, ValueError, ProcessLookupError):
+        return False
+    if [part.decode(errors="replace") for part in command[: len(argv)]] != argv:
+        return False  # the number went to somebody else meanwhile
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    while process.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    return True
 
 
 def _traefik(settings: Settings, site: Site) -> dict[str, object]:

@@ -24,28 +24,36 @@ def command(context: click.Context, demo: bool) -> None:
       ict up
       ict --settings /etc/ictlabs.toml up
     """
-    from hub.supervise import parts, run
+    from hub.supervise import only_one
 
     settings: Settings = context.obj
     try:
-        site = plan_site(settings, keep_servers=not demo)
-        _warn(site)
-        group = parts(settings, site, context.find_root().params.get("settings"))
-        for part in reversed(group):
-            if part.stop_left_over():
-                _say(f"stopped {part.name} of an earlier run")
-        if is_listening(settings.hub.host, settings.hub.port):
-            raise SiteError(
-                f"something else listens on {settings.hub.host}:{settings.hub.port}. Stop it, or set hub.port to another port."
-            )
-        if site.mode == "docker":
-            _prepare_docker(settings, demo)
-        passwords = _prepare_demo(settings) if demo else {}
-        run(settings, site, group, _say, lambda: _announce(settings, site, demo, passwords))
-        if demo and site.mode == "docker":
-            _clean_docker(settings)
+        with only_one(settings):
+            _up(settings, demo, context.find_root().params.get("settings"))
     except SiteError as error:
         raise click.ClickException(str(error)) from error
+
+
+def _up(settings: Settings, demo: bool, settings_file: Path | None) -> None:
+    from hub.supervise import parts, run, stop_left_over
+
+    for name in stop_left_over(settings):
+        _say(f"stopped {name} of an earlier run")
+    site = plan_site(settings, keep_servers=not demo)
+    _warn(site)
+    if is_listening(settings.hub.host, settings.hub.port):
+        raise SiteError(
+            f"something else listens on {settings.hub.host}:{settings.hub.port}. Stop it, or set hub.port to another port."
+        )
+    if site.mode == "docker":
+        _prepare_docker(settings, demo)
+    passwords = _prepare_demo(settings) if demo else {}
+    group = parts(settings, site, settings_file)
+    try:
+        run(settings, site, group, _say, lambda: _announce(settings, site, demo, passwords))
+    finally:
+        if demo and site.mode == "docker":
+            _clean_docker(settings)
 
 
 def _say(message: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import docker
 from dockerspawner import DockerSpawner
 from jupyterhub.spawner import SpawnException
+from traitlets import default
 
 from grader.ownership import site_gid, site_uid
 from hub.launch import INSIDE_HOME, LaunchPlan
@@ -115,13 +116,16 @@ class LabDockerSpawner(LabSpawner, DockerSpawner):
             "init": True,
             "cap_drop": ["ALL"],
             "security_opt": ["no-new-privileges"],
+            "memswap_limit": launch.memory_mb * 2**20,  # else as much again in swap, which all would wait for
             "pids_limit": launch.pids,
             "tmpfs": {"/tmp": "size=256m,mode=1777"},  # noqa: S108 (the container's own)
             "ipc_mode": "private",
             "log_config": {"type": "json-file", "config": {"max-size": "5m", "max-file": "1"}},
         }
 
-    def _default_prefix(self) -> str:
+    @default("prefix")
+    def _site_prefix(self) -> str:
+        # two sites may share an Engine: without this, one would remove the other's containers of the same person
         return f"ictlabs-{site_label(self.settings)}"
 
     async def start(self) -> tuple[str, int]:
