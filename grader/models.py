@@ -113,7 +113,9 @@ class Report(Base):
     __tablename__ = "report"
     submission_id: Mapped[str] = mapped_column(ForeignKey("submission.id"), primary_key=True)
     job_id: Mapped[int] = mapped_column(ForeignKey("job.id"))
-    state: Mapped[str] = mapped_column(String(16))  # graded | needs-manual | failed (a fault of ours: no mark)
+    state: Mapped[str] = mapped_column(
+        String(16)
+    )  # graded | needs-manual | failed (a fault of ours: no mark)
     points: Mapped[float | None]
     max_points: Mapped[float]
     exercises: Mapped[list[Any]]  # [{"exercise", "points", "max_points", "message"}]

@@ -30,7 +30,8 @@ class SandboxSettings(Closed):
     """Walls around a submission while it is graded."""
 
     backend: Literal["auto", "docker", "process"] = Field(
-        default="auto", description="Outer wall: a container (docker) or none (process); auto asks the machine."
+        default="auto",
+        description="Outer wall: a container (docker) or none (process); auto asks the machine.",
     )
     memory_mb: int = Field(default=512, gt=0, description="Memory of one submission, in MiB.")
     cpus: float = Field(default=1.0, gt=0, description="CPU cores of one submission.")

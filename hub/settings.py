@@ -30,21 +30,32 @@ class SiteSettings(Closed):
 class HubSettings(Closed):
     """The [hub] table: entry, servers and their limits."""
 
-    host: str = Field(default="127.0.0.1", description="Address the site listens on. Process mode allows loopback only.")
+    host: str = Field(
+        default="127.0.0.1", description="Address the site listens on. Process mode allows loopback only."
+    )
     port: int = Field(default=8000, ge=1, le=65535, description="Port the site listens on.")
     spawner: Literal["auto", "docker", "process"] = Field(
-        default="auto", description="docker: containers. process: local processes. auto: docker where an Engine answers."
+        default="auto",
+        description="docker: containers. process: local processes. auto: docker where an Engine answers.",
     )
     image_prefix: str = Field(default="ictlabs", description="Images are named PREFIX/ENVIRONMENT:VERSION.")
-    network: str = Field(default="ictlabs", description="Docker network of students' servers; made when missing.")
+    network: str = Field(
+        default="ictlabs", description="Docker network of students' servers; made when missing."
+    )
     internet: bool = Field(default=False, description="Let students' containers reach the internet.")
     memory_mb: int = Field(default=1024, gt=0, description="Memory of a student's server, in MiB.")
     cpus: float = Field(default=2.0, gt=0, description="CPU cores a student's server may use at most.")
     pids: int = Field(default=512, gt=0, description="Processes of a student's server.")
-    start_timeout_s: int = Field(default=90, gt=0, description="Time a student's server may take to start, in seconds.")
-    open_signup: bool = Field(default=True, description="Show the sign-up page. Accounts still need approval.")
+    start_timeout_s: int = Field(
+        default=90, gt=0, description="Time a student's server may take to start, in seconds."
+    )
+    open_signup: bool = Field(
+        default=True, description="Show the sign-up page. Accounts still need approval."
+    )
     min_password_chars: int = Field(default=10, ge=8, description="Shortest password allowed.")
-    failed_logins: int = Field(default=5, gt=0, description="Wrong passwords before an account is locked for a while.")
+    failed_logins: int = Field(
+        default=5, gt=0, description="Wrong passwords before an account is locked for a while."
+    )
     lockout_s: int = Field(default=600, gt=0, description="How long a lock-out lasts, in seconds.")
     admins: tuple[str, ...] = Field(default=(), description="People who may do everything on the hub.")
 
@@ -71,7 +82,9 @@ class Settings(Closed):
     portal: PortalSettings = PortalSettings()
     grader: GraderSettings = GraderSettings()
     labs: LabsSettings = LabsSettings()
-    root: Path = Field(default=Path(), description="Folder that relative paths start from; not a key of the file.")
+    root: Path = Field(
+        default=Path(), description="Folder that relative paths start from; not a key of the file."
+    )
 
     @property
     def places(self) -> Places:
@@ -94,14 +107,18 @@ def load_settings(path: Path | None = None) -> Settings:
     file = named or Path("ictlabs.toml")
     if not file.exists():
         if named:
-            raise SettingsError(f"{file}: no such file. Copy ictlabs.example.toml there, or leave the option out.")
+            raise SettingsError(
+                f"{file}: no such file. Copy ictlabs.example.toml there, or leave the option out."
+            )
         return Settings(root=Path.cwd())
     try:
         table = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file}: not valid TOML: {error}. Mend that line and start again.") from error
     if "root" in table:
-        raise SettingsError(f"{file}: root: not a key of the file. Remove it; paths start from the file's folder.")
+        raise SettingsError(
+            f"{file}: root: not a key of the file. Remove it; paths start from the file's folder."
+        )
     try:
         return Settings.model_validate({**table, "root": file.resolve().parent})
     except ValidationError as error:
