@@ -45,13 +45,10 @@ class SiteAuthenticator(NativeAuthenticator):
         """Check name and password; says in words what is wrong, but never whether a name exists."""
         name = self.normalize_username(data.get("username", "").strip())
         password = data.get("password", "")
-        if self.is_blocked(name):
-            raise web.HTTPError(
-                403,
-                f"Too many wrong passwords. Try again in {self.seconds_before_next_try // 60 or 1} minutes.",
-            )
+        self._refuse_blocked(name)
         account = self.get_user(name)
         right = await asyncio.to_thread(is_password, password, account.password if account else _nobody())
+        self._refuse_blocked(name)  # of many guesses sent at once, too, only the first few count
         if account is None or not right:
             self._count_failure(name)
             return None
@@ -70,6 +67,11 @@ class SiteAuthenticator(NativeAuthenticator):
     async def _model(self, name: str) -> dict[str, Any]:
         groups = await asyncio.to_thread(self.groups_of, name)
         return {"name": name, "groups": sorted(groups)}
+
+    def _refuse_blocked(self, name: str) -> None:
+        if self.is_blocked(name):
+            minutes = self.seconds_before_next_try // 60 or 1
+            raise web.HTTPError(403, f"Too many wrong passwords. Try again in {minutes} minutes.")
 
     def _count_failure(self, name: str) -> None:
         if len(self.login_attempts) > 10_000:  # names are free to invent: forget the old ones
@@ -205,6 +207,20 @@ class Authorize(BaseHandler):
         if not (teaches or self._is_admin()):
             raise web.HTTPError(403, "Only instructors and administrators approve accounts.")
 
+    async def _check_not_above(self, name: str) -> None:
+        """Nobody becomes more than they are by signing up, under the name of an admin or of another
+        course's instructor, and approving that account."""
+        if self._is_admin():
+            return
+        mine = {group.name for group in self.current_user.groups}
+        theirs = await asyncio.to_thread(self.authenticator.groups_of, name)
+        above = {group for group in theirs if group.startswith(INSTRUCTOR_PREFIX)} - mine
+        if above or name in self.authenticator.admin_users:
+            raise web.HTTPError(
+                403,
+                f"{name} would have rights that you do not have. An administrator: ict people approve {name}",
+            )
+
     @web.authenticated
     async def get(self) -> None:
         """List the accounts that wait, with what the rosters say about them."""
@@ -248,6 +264,7 @@ class Authorize(BaseHandler):
         if account is None:
             raise web.HTTPError(404, f"{name} has no account any more.")
         if action == "approve":
+            await self._check_not_above(account.username)
             account.is_authorized = True
         elif action == "discard" and not account.is_authorized:
             self.db.delete(account)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -64,6 +65,22 @@ def test_an_instructor_takes_no_approval_back(process_site: DemoSite, visit: Vis
     assert "bob" in process_site.ict("people", "list").stdout
 
 
+def test_an_instructor_lets_nobody_in_who_teaches_another_course(
+    process_site: DemoSite, visit: Visit
+) -> None:
+    made = process_site.ict("course", "create", "ict900", "--instructor", "judy")
+    judy, teacher = visit(process_site, "judy"), visit(process_site, "teacher")
+    sign_up(judy, "judy")
+    teacher.login()
+
+    refused = teacher.post("/hub/authorize", name="judy", action="approve")
+
+    assert made.returncode == 0, made.stderr
+    assert refused.status_code == 403
+    assert "rights that you do not have" in refused.text
+    assert "waits for approval" in judy.login(GOOD).text
+
+
 def test_an_approval_needs_the_anti_forgery_token(process_site: DemoSite, visit: Visit) -> None:
     erin, teacher = visit(process_site, "erin"), visit(process_site, "teacher")
     sign_up(erin, "erin")
@@ -106,6 +123,21 @@ def test_wrong_passwords_lock_an_account_for_a_while(process_site: DemoSite, vis
     assert "Invalid username or password" in wrong.text
     assert "Too many wrong passwords" in locked.text
     assert locked.url.path == "/hub/login"
+
+
+def test_guesses_sent_at_once_are_not_more_guesses(process_site: DemoSite, visit: Visit) -> None:
+    process_site.ict("people", "add", "mallory")
+    password = process_site.ict("people", "password", "mallory").stdout.split()[1]
+    visitors = [visit(process_site, "mallory") for _ in range(16)]
+    for visitor in visitors:
+        visitor.http.get("/hub/login")
+
+    with ThreadPoolExecutor(len(visitors)) as pool:
+        guesses = list(pool.map(lambda visitor: visitor.login("not the password"), visitors))
+
+    looked_at = [answer for answer in guesses if "Invalid username or password" in answer.text]
+    assert 0 < len(looked_at) <= 5
+    assert "Too many wrong passwords" in visit(process_site, "mallory").login(password).text
 
 
 def test_passwords_are_kept_hashed_only(process_site: DemoSite) -> None:
