@@ -14,6 +14,7 @@ import urllib.request
 from pathlib import Path
 from types import TracebackType
 
+READY = " is up:"
 ACCOUNT = re.compile(r"^\s*(teacher|alice|bob)\s+(?:password\s+)?(\S{8,})\s*$", re.MULTILINE)
 
 
@@ -56,6 +57,7 @@ class DemoSite:
             f'[site]\ndata_dir = "var"\n[hub]\nport = {self.port}\nspawner = "{self.spawner}"\nnetwork = "ictlabs-{self.port}"\n'
         )
         began = time.perf_counter()
+        said_before = self.text().count(READY)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "hub.cli", "--settings", str(settings), "up", "--demo"],
@@ -66,18 +68,18 @@ class DemoSite:
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
         try:
-            self._wait_until_ready(began)
+            self._wait_until_ready(began, said_before)
         except BaseException:
             self.stop()
             raise
         return self
 
-    def _wait_until_ready(self, began: float) -> None:
+    def _wait_until_ready(self, began: float, said_before: int) -> None:
         while time.perf_counter() - began < self.timeout_s:
             if self.process.poll() is not None:
                 raise RuntimeError(f"`ict up` ended with {self.process.returncode}:\n{self.text()[-4000:]}")
-            self.passwords |= dict(ACCOUNT.findall(self.text()))
-            if self.answers() and len(self.passwords) == 3:
+            if self.text().count(READY) > said_before and self.answers():
+                self.passwords |= dict(ACCOUNT.findall(self.text()))
                 self.started_s = time.perf_counter() - began
                 return
             time.sleep(0.1)
@@ -85,7 +87,7 @@ class DemoSite:
 
     def text(self) -> str:
         """What `ict up` has printed."""
-        return self.log.read_text(errors="replace")
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def answers(self) -> bool:
         """Whether the portal answers through the proxy."""

@@ -115,11 +115,11 @@ def test_servers_outlive_a_restart_of_the_site_for_keeps(
         again = visit(site, "alice")
         again.login()
         after = again.api("GET", "users/alice").json()["servers"]["base"]
-        page = again.http.get(f"{after['url']}api/status")
+        page = again.http.get(f"{after['url']}lab")  # through the server's own login
 
         assert after["ready"]
         assert after["started"] == before["started"]
-        assert page.status_code == 200
+        assert (page.status_code, page.url.path) == (200, f"{after['url']}lab")
     finally:
         again.api("DELETE", "users/alice/servers/base")
         stop(second)
