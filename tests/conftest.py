@@ -50,7 +50,6 @@ def docker_engine() -> docker.DockerClient:
 def base_image(docker_engine: docker.DockerClient) -> str:
     """The name of the base environment's image, built already."""
     from hub.images import image_name  # hub is under test elsewhere: import it only where it is used
-
     from hub.settings import Settings
 
     name = image_name(Settings(), "base")

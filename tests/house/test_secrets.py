@@ -97,7 +97,11 @@ def _wrong_files(files: tarfile.TarFile, answers: set[bytes]) -> list[str]:
             continue
         stream = files.extractfile(member)
         content = stream.read() if stream else b""
-        if name.endswith((".py", ".md", ".ipynb", ".json", ".toml")) and any(a in content for a in answers):
+        # one line in common with the world's Python is chance, two are a copy
+        if (
+            name.endswith((".py", ".md", ".ipynb", ".json", ".toml"))
+            and sum(a in content for a in answers) >= 2
+        ):
             wrong.append(f"{name}: part of a solution")
         if "site-packages" not in name and re.search(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----\n", content):
             wrong.append(f"{name}: a private key")
