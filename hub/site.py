@@ -120,7 +120,7 @@ def _load(settings: Settings) -> dict[str, Any]:
 
 
 def _free_port(ip: str, wanted: int, taken: set[int]) -> int:
-    for port in [wanted, *range(wanted + 1, min(wanted + 200, 65535))]:
+    for port in range(wanted, min(wanted + 200, 65536)):
         if port not in taken and not is_listening(ip, port):
             return port
     raise SiteError(f"no free port near {wanted}. Set hub.port to another one.")
