@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from pathlib import Path
 
@@ -126,6 +127,9 @@ def _prepare_demo(settings: Settings) -> dict[str, str]:
     from hub.demo import prepare_demo
     from labs.model import LabError
 
+    logging.disable(
+        logging.INFO
+    )  # nbgrader tells at length how it makes a gradebook, and sets its own levels
     try:
         return prepare_demo(settings, _say)
     except (LabError, GradebookError, RecordError) as error:

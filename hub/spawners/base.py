@@ -20,6 +20,14 @@ from hub.launch import LaunchPlan, LaunchRefused, plan
 POLL_S = 0.03  # the hub's own wait starts at 0.1 s and doubles: a second and more is lost to it
 
 
+class StartFailed(SpawnException):
+    """A start that failed, in a sentence for the person who waits."""
+
+    def __init__(self, message: str, **kwargs: Any) -> None:
+        super().__init__(message, **kwargs)
+        self.jupyterhub_message = message  # the hub's progress would else show what is meant for the log
+
+
 class LabSpawner(Configurable):
     """Mixed into a JupyterHub spawner. hub/configure.py sets the traits."""
 
@@ -33,12 +41,12 @@ class LabSpawner(Configurable):
         self._stages: list[dict[str, Any]] = []
 
     def launch_plan(self: Any) -> LaunchPlan:
-        """Plan this server. Raises SpawnException that the person can read."""
+        """Plan this server. Raises StartFailed that the person can read."""
         name = self.user.name
         try:
             return plan(name, self.name or "base", self.memberships(name), self.settings, self.site)
         except LaunchRefused as refused:
-            raise SpawnException(str(refused), reason="plan", status_code=400) from refused
+            raise StartFailed(str(refused), reason="plan", status_code=400) from refused
 
     def prepare_home(self, launch: LaunchPlan) -> None:
         """Make the home folder, and the places where an instructor's course folders appear in it."""
@@ -58,7 +66,7 @@ class LabSpawner(Configurable):
             for course in launch.courses:
                 os.close(self._made(parent, course))
         except (NotADirectoryError, OSError) as error:
-            raise SpawnException(
+            raise StartFailed(
                 "In your home, `courses` is not a folder of folders. Rename it and start again.",
                 reason="home",
                 log_message=f"{launch.home}/courses: {error}",
@@ -92,7 +100,7 @@ class LabSpawner(Configurable):
             await asyncio.sleep(0.1)
 
     async def wait_until_ready(self: Any, ip: str, port: int) -> None:
-        """Wait until the server answers; raise SpawnException with its last words if it dies first."""
+        """Wait until the server answers; raise StartFailed with its last words if it dies first."""
         self.stage(60, "The server is coming up")
         deadline = time.monotonic() + self.settings.hub.start_timeout_s
         url = f"http://{ip}:{port}{self.server.base_url if self.server else self._base_path()}api"
@@ -126,10 +134,10 @@ class LabSpawner(Configurable):
         raise NotImplementedError
 
     async def fail(self: Any, what: str) -> NoReturn:
-        """Clean up and raise SpawnException: a sentence for the person, the server's last words for the log."""
+        """Clean up and raise StartFailed: a sentence for the person, the server's last words for the log."""
         words = await self.last_words()
         await self.stop(now=True)
-        raise SpawnException(
+        raise StartFailed(
             f"{what}. Try again; if it happens twice, tell your instructor.",
             reason="died",
             status_code=500,

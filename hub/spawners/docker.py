@@ -7,14 +7,13 @@ from typing import Any, ClassVar
 
 import docker
 from dockerspawner import DockerSpawner
-from jupyterhub.spawner import SpawnException
 from traitlets import default
 
 from grader.ownership import site_gid, site_uid
 from hub.launch import INSIDE_HOME, LaunchPlan
 from hub.settings import Settings
 from hub.site import SiteError, site_label
-from hub.spawners.base import LabSpawner
+from hub.spawners.base import LabSpawner, StartFailed
 
 SITE_LABEL = "ictlabs.site"
 THREADS = 16  # DockerSpawner has one: a slow `docker stop` would keep everybody waiting
@@ -139,13 +138,13 @@ class LabDockerSpawner(LabSpawner, DockerSpawner):
         try:
             ip, port = await super().start()
         except docker.errors.ImageNotFound as error:
-            raise SpawnException(
+            raise StartFailed(
                 f"The image {launch.image} is not on this server. Tell your instructor: ict images build {launch.environment}",
                 reason="image",
                 status_code=503,
             ) from error
         except docker.errors.DockerException as error:
-            raise SpawnException(
+            raise StartFailed(
                 "The container could not be started. Try again; if it happens twice, tell your instructor.",
                 reason="engine",
                 status_code=503,

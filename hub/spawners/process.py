@@ -13,7 +13,8 @@ from jupyterhub.spawner import SimpleLocalProcessSpawner
 from jupyterhub.utils import random_port
 
 from grader.sandbox import jail
-from hub.images import IMAGES, KIT
+from grader.sandbox.process import hidden_places, interpreter_places
+from hub.images import IMAGES
 from hub.launch import INSIDE_HOME, LaunchPlan
 from hub.spawners.base import LabSpawner
 
@@ -35,6 +36,8 @@ class LabProcessSpawner(LabSpawner, SimpleLocalProcessSpawner):
         home = str(INSIDE_HOME) if jailed else str(launch.home)
         self.notebook_dir = home
         argv = [str(Path(sys.executable).with_name("jupyterhub-singleuser")), *self.get_args()]
+        if jailed:  # the jails share one network: on TCP, anybody could read what another one's kernel prints
+            argv.append("--KernelManager.transport=ipc")
         env = self._environment(launch, home)
         self.stage(20, "Starting the server in a jail" if jailed else "Starting the server")
         self.proc = self._popen_jailed(launch, argv, env) if jailed else self._popen(launch, argv, env)
@@ -73,6 +76,7 @@ class LabProcessSpawner(LabSpawner, SimpleLocalProcessSpawner):
         self, launch: LaunchPlan, argv: list[str], env: dict[str, str]
     ) -> subprocess.Popen[bytes]:
         inside = str(INSIDE_HOME)
+        shown = [*jail.DEFAULT_RO, *interpreter_places()]
         spec: dict[str, Any] = {
             "argv": argv,
             "env": env,
@@ -80,13 +84,8 @@ class LabProcessSpawner(LabSpawner, SimpleLocalProcessSpawner):
             "home": inside,
             "rw": {inside: str(launch.home)}
             | {f"{inside}/courses/{course}": str(folder) for course, folder in launch.courses.items()},
-            "ro": [
-                *jail.DEFAULT_RO,
-                sys.prefix,
-                sys.base_prefix,
-                str(IMAGES / launch.environment / "etc"),
-                str(KIT / "src"),
-            ],
+            "ro": [*shown, str(IMAGES / launch.environment / "etc")],
+            "hide": hidden_places(shown),  # the catalog holds solutions
             "memory_mb": launch.memory_mb,
             "pids": launch.pids,
             "watch_s": 1,

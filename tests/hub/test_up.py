@@ -139,6 +139,57 @@ def test_what_a_killed_supervisor_left_is_stopped_at_the_next_start(tmp_path: Pa
             assert visit(site, "alice").login().url.path == "/services/portal/"
 
 
+def test_parts_that_are_killed_come_back_and_servers_still_find_them(tmp_path: Path, visit: Visit) -> None:
+    with DemoSite(tmp_path, "process") as site:
+        alice = visit(site, "alice")
+        alice.login()
+        alice.start_server()
+        plan = (site.folder / "var" / "run" / "site.json").read_text()
+        for part in ("hub", "traefik"):
+            pid_file = site.folder / "var" / "run" / f"{part}.pid"
+            pid = int(pid_file.read_text())
+            os.kill(pid, signal.SIGKILL)
+            wait_until(lambda: site.process.poll() is None and int(pid_file.read_text() or pid) != pid)  # noqa: B023
+            wait_until(site.answers)
+
+        wait_until(lambda: alice.api("GET", "users/alice").status_code == 200)
+        server = alice.api("GET", "users/alice").json()["servers"]["base"]
+        page = alice.http.get(f"{server['url']}lab")
+
+        assert page.status_code == 200
+        assert (site.folder / "var" / "run" / "site.json").read_text() == plan
+        assert "address already in use" not in (site.folder / "var" / "logs" / "hub.log").read_text()
+
+
+def wait_until(true: Callable[[], bool], timeout_s: float = 60) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def test_ports_that_servers_know_stay_when_the_supervisor_was_killed(tmp_path: Path) -> None:
+    plan = tmp_path / "var" / "run" / "site.json"
+    with DemoSite(tmp_path, "process") as site:
+        passwords, before = dict(site.passwords), plan.read_text()
+        os.kill(site.process.pid, signal.SIGKILL)
+        site.process.wait()
+
+        with site:
+            site.passwords = passwords
+
+            assert plan.read_text() == before
+
+
+def test_a_second_up_leaves_the_first_alone(tmp_path: Path) -> None:
+    with DemoSite(tmp_path, "process") as site:
+        second = ict(tmp_path, "up")
+
+        assert second.returncode == 1
+        assert "is up already" in second.stderr
+        assert site.answers()
+
+
 def test_a_taken_port_is_said_in_a_sentence(tmp_path: Path) -> None:
     port = free_ports(1)[0]
     (tmp_path / "ictlabs.toml").write_text(f'[hub]\nport = {port}\nspawner = "process"\n')
