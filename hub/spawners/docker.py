@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
@@ -10,6 +11,7 @@ from dockerspawner import DockerSpawner
 from traitlets import default
 
 from grader.ownership import site_gid, site_uid
+from hub.images import name_files
 from hub.launch import INSIDE_HOME, LaunchPlan
 from hub.settings import Settings
 from hub.site import SiteError, site_label
@@ -91,6 +93,16 @@ class LabDockerSpawner(LabSpawner, DockerSpawner):
             cls._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="docker")
         return cls._executor
 
+    def _lay_names(self, launch: LaunchPlan) -> dict[str, dict[str, str]]:
+        """Mounts that give the container's id a name; none where it has one."""
+        client = docker.from_env(timeout=30)
+        try:
+            folder = self.settings.places.run / "names"
+            files = name_files(client, launch.image, site_uid(), site_gid(), folder)
+        finally:
+            client.close()
+        return {str(file): {"bind": inside, "mode": "ro"} for inside, file in files.items()}
+
     def _init_traits(self, launch: LaunchPlan) -> None:
         self.image = launch.image
         self.pull_policy = "never"  # a pull would block the hub and is never wanted in class
@@ -103,7 +115,7 @@ class LabDockerSpawner(LabSpawner, DockerSpawner):
             str(folder): str(INSIDE_HOME / "courses" / course) for course, folder in launch.courses.items()
         }
         self.notebook_dir = str(INSIDE_HOME)
-        self.environment = {**self.environment, **launch.env, "HOME": str(INSIDE_HOME)}
+        self.environment = {**self.environment, **launch.env, "HOME": str(INSIDE_HOME), "USER": "student"}
         self.extra_create_kwargs = {
             "user": f"{site_uid()}:{site_gid()}",
             "labels": {SITE_LABEL: launch.label, "ictlabs.person": launch.person},
@@ -136,6 +148,8 @@ class LabDockerSpawner(LabSpawner, DockerSpawner):
         self._init_traits(launch)
         self.stage(15, "Creating the container")
         try:
+            names = await asyncio.wrap_future(self.executor.submit(self._lay_names, launch))
+            self.volumes = dict[str, Any](self.volumes) | names
             ip, port = await super().start()
         except docker.errors.ImageNotFound as error:
             raise StartFailed(

@@ -22,13 +22,16 @@ def test_a_container_has_no_capability_no_new_privileges_and_limits(
     alice.login()
     alice.start_server()
 
-    host = containers_of(docker_site)[0].attrs["HostConfig"]
+    container = containers_of(docker_site)[0]
+    host = container.attrs["HostConfig"]
 
+    assert container.name.startswith(f"ictlabs-{container.labels['ictlabs.site']}-")  # this site's alone
     assert host["CapDrop"] == ["ALL"]
     assert not host["CapAdd"]
     assert "no-new-privileges" in host["SecurityOpt"]
     assert not host["Privileged"]
     assert (host["Memory"], host["PidsLimit"]) == (1024 * 2**20, 512)
+    assert host["MemorySwap"] == host["Memory"]
     assert all("docker.sock" not in bind for bind in host["Binds"])
 
 

@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 
 from benchmarks.site import DemoSite, free_ports
+from hub.settings import load_settings
 from hub.site import is_listening
+from hub.spawners.docker import remove_network, sweep
 
 Visit = Callable[[DemoSite, str], Any]
 
@@ -123,6 +125,10 @@ def test_servers_outlive_a_restart_of_the_site_for_keeps(
     finally:
         again.api("DELETE", "users/alice/servers/base")
         stop(second)
+        if spawner == "docker":
+            settings = load_settings(site.folder / "ictlabs.toml")
+            sweep(settings, set())
+            remove_network(settings)
 
 
 def test_what_a_killed_supervisor_left_is_stopped_at_the_next_start(tmp_path: Path, visit: Visit) -> None:

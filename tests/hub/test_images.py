@@ -1,0 +1,79 @@
+"""Images: when one is built anew, what is in it, and who one is inside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import docker
+import pytest
+
+from hub import images
+from hub.settings import Settings
+
+
+@pytest.fixture
+def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small images/ and kit/ instead of the real ones."""
+    for file in ("images/base/Dockerfile", "kit/src/ictlab/__init__.py"):
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).write_text("one\n")
+    monkeypatch.setattr(images, "ROOT", tmp_path)
+    monkeypatch.setattr(images, "IMAGES", tmp_path / "images")
+    monkeypatch.setattr(images, "KIT", tmp_path / "kit")
+    return tmp_path
+
+
+@pytest.mark.parametrize("left", ["kit/.mypy_cache/x", "kit/src/ictlab/__pycache__/y.pyc"])
+def test_what_tools_leave_needs_no_new_image(inputs: Path, left: str) -> None:
+    before = images.inputs_hash("base")
+    (inputs / left).parent.mkdir(parents=True)
+    (inputs / left).write_text("left")
+
+    assert images.inputs_hash("base") == before
+
+
+@pytest.mark.parametrize("changed", ["images/base/Dockerfile", "kit/src/ictlab/__init__.py", "kit/new.py"])
+def test_a_change_of_the_image_or_the_kit_needs_a_new_image(inputs: Path, changed: str) -> None:
+    before = images.inputs_hash("base")
+    (inputs / changed).write_text("two\n")
+
+    assert images.inputs_hash("base") != before
+
+
+def test_an_unknown_environment_lists_those_there_are() -> None:
+    with pytest.raises(images.ImageError, match="Known: base"):
+        images.build(Settings(), None, "nosuch", say=print)  # type: ignore[arg-type]
+
+
+def run(engine: docker.DockerClient, image: str, command: str, **options: object) -> str:
+    options = {"cap_drop": ["ALL"], "security_opt": ["no-new-privileges"], "network_mode": "none", **options}
+    return str(engine.containers.run(image, ["sh", "-c", command], remove=True, **options).decode())
+
+
+@pytest.mark.docker
+def test_the_image_is_for_one_unprivileged_user(docker_engine: docker.DockerClient, base_image: str) -> None:
+    assert run(docker_engine, base_image, "id -u; whoami").split() == ["1000", "student"]
+    assert run(docker_engine, base_image, "find / -xdev -perm /6000 -type f 2>/dev/null; true") == ""
+
+
+@pytest.mark.docker
+def test_ping_starts_without_any_capability(docker_engine: docker.DockerClient, base_image: str) -> None:
+    assert "1 received" in run(docker_engine, base_image, "ping -c 1 127.0.0.1")
+
+
+@pytest.mark.docker
+def test_another_uid_is_still_called_student(
+    docker_engine: docker.DockerClient, base_image: str, tmp_path: Path
+) -> None:
+    files = images.name_files(docker_engine, base_image, 4321, 4322, tmp_path)
+    again = images.name_files(docker_engine, base_image, 4321, 4322, tmp_path)
+    mounts = {str(file): {"bind": inside, "mode": "ro"} for inside, file in files.items()}
+
+    seen = run(
+        docker_engine, base_image, "id -un; id -gn; getent passwd root", user="4321:4322", volumes=mounts
+    )
+
+    assert seen.split()[:2] == ["student", "student"]
+    assert "root:x:0:0" in seen
+    assert again == files
+    assert images.name_files(docker_engine, base_image, 1000, 1000, tmp_path) == {}
