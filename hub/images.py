@@ -29,6 +29,8 @@ IMAGES = ROOT / "images"
 KIT = ROOT / "labs" / "kit"
 DEBIAN = "debian:bookworm-slim"
 SUITE = "bookworm"
+DEBIAN_MIRROR = "http://deb.debian.org/debian"  # its Release file is signed
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 PYTHON = "3.11.2"  # bookworm's
 INPUTS_LABEL = "ictlabs.inputs"
 
@@ -99,7 +101,7 @@ def build(
     """Build the image of `environment` unless it is there, made from the same inputs; return its name.
 
     `ca_bundle`: PEM file used while building, in no layer of the result. `mirror`: Debian mirror to bootstrap from
-    when no registry answers; debootstrap's own default when left out. Raises ImageError.
+    when no registry answers; when left out, the one this machine's apt uses, else Debian's own. Raises ImageError.
     """
     if environment not in environments():
         raise ImageError(f"there is no environment {environment}. Known: {', '.join(environments())}.")
@@ -185,13 +187,14 @@ def _bootstrap(client: docker.DockerClient, name: str, mirror: str | None) -> No
         )
     if not shutil.which("debootstrap"):
         raise ImageError("no registry answers, and debootstrap is missing. Run: apt-get install debootstrap")
+    if not KEYRING.exists():  # debootstrap would go on without checking a signature
+        raise ImageError(f"{KEYRING} is missing. Run: apt-get install debian-archive-keyring")
     # too large for a /tmp in memory
     with tempfile.TemporaryDirectory(prefix="ictlabs-debian-", dir="/var/tmp") as folder:
         tree = Path(folder) / "root"
-        command = ["debootstrap", "--variant=minbase", "--include=ca-certificates", SUITE, str(tree)]
-        made = subprocess.run(
-            [*command, *([mirror] if mirror else [])], capture_output=True, text=True, check=False
-        )
+        command = ["debootstrap", "--variant=minbase", "--include=ca-certificates", f"--keyring={KEYRING}"]
+        command += [SUITE, str(tree), mirror or host_mirror(Path("/etc/apt")) or DEBIAN_MIRROR]
+        made = subprocess.run(command, capture_output=True, text=True, check=False)
         if made.returncode:
             last = (made.stdout + made.stderr).strip().splitlines()[-3:]
             raise ImageError(f"debootstrap failed: {' / '.join(last)}. Is the mirror right? See --mirror.")
@@ -200,6 +203,26 @@ def _bootstrap(client: docker.DockerClient, name: str, mirror: str | None) -> No
             client.api.import_image_from_stream(tar.stdout, repository=repository, tag=tag)
         if tar.returncode:
             raise ImageError("tar failed while the Debian tree was imported. Is the disk full?")
+
+
+def host_mirror(apt: Path) -> str | None:
+    """The mirror that this machine's own apt uses for our Debian, if it is that Debian."""
+    for file in [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*"))]:
+        if file.suffix not in (".list", ".sources") or not file.exists():
+            continue
+        text = re.sub(
+            r"^\s*#.*\n?", "", file.read_text(encoding="utf-8", errors="replace"), flags=re.MULTILINE
+        )
+        one_line = rf"^deb\s+(?:\[[^\]]*\]\s+)?(http\S+)\s+{SUITE}\s.*\bmain\b"
+        if found := re.search(one_line, text, re.MULTILINE):
+            return str(found[1])
+        for stanza in re.split(r"\n\s*\n", text):
+            fields = dict(re.findall(r"^(\w[\w-]*):[ \t]*(.*)$", stanza, re.MULTILINE))
+            has = SUITE in fields.get("Suites", "").split() and "main" in fields.get("Components", "").split()
+            address = str(fields.get("URIs", "")).split(maxsplit=1)[:1]
+            if has and address and address[0].startswith("http"):
+                return address[0]
+    return None
 
 
 def _download_wheels(context: Path, ca_bundle: Path | None) -> None:

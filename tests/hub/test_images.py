@@ -45,6 +45,36 @@ def test_an_unknown_environment_lists_those_there_are() -> None:
         images.build(Settings(), None, "nosuch", say=print)  # type: ignore[arg-type]
 
 
+DEB822 = """# made by hand
+Types: deb
+# http://old.example/debian
+URIs: http://mirror.example/debian
+Suites: {suites}
+Components: main contrib
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("a.sources", DEB822.format(suites="bookworm bookworm-updates"), "http://mirror.example/debian"),
+        ("a.sources", DEB822.format(suites="bookworm-security"), None),
+        ("a.sources", DEB822.format(suites="noble"), None),
+        ("a.list", "deb [arch=amd64] https://m.example/debian bookworm main\n", "https://m.example/debian"),
+        ("a.list", "# deb http://m.example/debian bookworm main\n", None),
+        ("a.list", "deb https://tools.example/apt tools-bookworm main\n", None),
+        ("a.list", "deb file:/media/cdrom bookworm main\n", None),
+    ],
+)
+def test_the_mirror_is_the_machines_own_where_it_has_our_debian(
+    tmp_path: Path, name: str, text: str, expected: str | None
+) -> None:
+    (tmp_path / "sources.list.d").mkdir()
+    (tmp_path / "sources.list.d" / name).write_text(text)
+
+    assert images.host_mirror(tmp_path) == expected
+
+
 def run(engine: docker.DockerClient, image: str, command: str, **options: object) -> str:
     options = {"cap_drop": ["ALL"], "security_opt": ["no-new-privileges"], "network_mode": "none", **options}
     return str(engine.containers.run(image, ["sh", "-c", command], remove=True, **options).decode())
