@@ -1,23 +1,26 @@
 # attempt: makes it work with 777 everywhere
-# earns: chmod=0 umask=0 team=0 acl=0 mend=0
-# rest: solution
+# earns: chmod=1 dirs=0 umask=0 team=0 acl=1 mend=2
+# rest: untouched
 # answer: chmod
 %%bash
-chmod -R 777 office
+chmod -R 777 ~/permissions-lab/office
+# answer: dirs
+%%bash
+chmod -R 777 ~/permissions-lab/rooms
 # answer: umask
 %%bash
-cd office
-rm -rf fresh fresh.txt
+cd ~/permissions-lab/projects || exit 1
 umask 000
-touch fresh.txt
-mkdir fresh
-umask > umask.txt
+touch mine.txt readers.txt writers.txt
+mkdir mine readers writers
 # answer: team
 %%bash
-chmod 777 team
+chmod 777 ~/permissions-lab/team
 # answer: acl
 %%bash
-chmod 777 results results/old.csv
+cd ~/permissions-lab/results || exit 1
+chmod 777 . *
+touch for-mail.txt
 # answer: mend
 %%bash
-chmod -R 777 site
+chmod -R 777 ~/permissions-lab/site
