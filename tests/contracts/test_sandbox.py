@@ -125,10 +125,12 @@ def test_two_runs_do_not_see_each_other(sandbox: Sandbox, command: Make) -> None
     )
     wait_for(lambda: b"ready" in first.output())
     second = sandbox.start(
-        command("import os; print(os.listdir('/tmp'), [p for p in os.listdir('/proc') if p.isdigit()])")
+        command(
+            "import os; print(os.path.exists('/tmp/note'), [p for p in os.listdir('/proc') if p.isdigit()])"
+        )
     )
     assert second.wait(30) == Exit(0, "exited")
-    assert second.output() == b"[] ['1', '2']\n"
+    assert second.output() == b"False ['1', '2']\n"
 
 
 def test_an_endless_loop_ends_with_its_time(inside: Inside) -> None:

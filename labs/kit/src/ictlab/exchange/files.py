@@ -26,13 +26,20 @@ def leave_nothing_out(_folder: str, _names: list[str]) -> Iterable[str]:
 
 
 def list_files(folder: Path, ignore: Ignore = leave_nothing_out) -> list[Path]:
-    """Files below `folder`, sorted. Links to folders are not followed: they may lead round in a circle."""
+    """Files below `folder`, sorted. Links to folders are not followed: they may lead round in a circle.
+
+    Raises PermissionError when a folder cannot be read: what is in it would be left out unseen.
+    """
     found: list[Path] = []
-    for root, folders, names in os.walk(folder):
+    for root, folders, names in os.walk(folder, onerror=_raise):
         out = set(ignore(root, folders + names))
         folders[:] = sorted(name for name in folders if name not in out)
         found += (Path(root, name) for name in sorted(names) if name not in out)
     return [path for path in found if path.is_file()]
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def pack_folder(folder: Path, ignore: Ignore = leave_nothing_out) -> bytes:

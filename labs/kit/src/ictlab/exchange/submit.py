@@ -40,8 +40,14 @@ class ExchangeSubmit(Exchange, ABCExchangeSubmit):
     def copy_files(self) -> None:
         """Hand in, then keep a copy."""
         course, lab = self.course, self.coursedir.assignment_id
-        self.check_size(self.src_path)
-        archive = pack_folder(self.src_path, self.ignoring())
+        try:
+            self.check_size(self.src_path)
+            archive = pack_folder(self.src_path, self.ignoring())
+        except PermissionError as error:
+            self.fail(
+                f"{error.filename} cannot be read, so nothing was handed in. Make it readable "
+                "(chmod -R u+rwX), or move it out of the lab's folder, and hand in again."
+            )
         self.log.info("Source: %s", self.src_path)
         taken = self.ask(lambda service: service.submit(course, lab, archive))
         timestamp = self.timestamp_of(taken)
