@@ -29,7 +29,6 @@ IMAGES = ROOT / "images"
 KIT = ROOT / "labs" / "kit"
 DEBIAN = "debian:bookworm-slim"
 SUITE = "bookworm"
-DEBIAN_MIRROR = "http://deb.debian.org/debian"  # its Release file is signed
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 PYTHON = "3.11.2"  # bookworm's
 INPUTS_LABEL = "ictlabs.inputs"
@@ -193,7 +192,8 @@ def _bootstrap(client: docker.DockerClient, name: str, mirror: str | None) -> No
     with tempfile.TemporaryDirectory(prefix="ictlabs-debian-", dir="/var/tmp") as folder:
         tree = Path(folder) / "root"
         command = ["debootstrap", "--variant=minbase", "--include=ca-certificates", f"--keyring={KEYRING}"]
-        command += [SUITE, str(tree), mirror or host_mirror(Path("/etc/apt")) or DEBIAN_MIRROR]
+        source = mirror or host_mirror(Path("/etc/apt"))  # else debootstrap knows Debian's own
+        command += [SUITE, str(tree), *([source] if source else [])]
         made = subprocess.run(command, capture_output=True, text=True, check=False)
         if made.returncode:
             last = (made.stdout + made.stderr).strip().splitlines()[-3:]

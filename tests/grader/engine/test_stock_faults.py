@@ -1,13 +1,14 @@
 """Each fault of stock nbgrader that was reproduced, and that this grader does not have it.
 
 Handing in for another student, the client's time of submission and links in what is collected are faults of its
-exchange: tests/grader/test_exchange*.py has those. The time that reaches the gradebook and scripts in pages are
+exchange: tests/grader/record/test_exchange*.py has those. The time that reaches the gradebook and scripts in pages are
 tried in test_pipeline.py and test_feedback.py. Marks are not exported as CSV.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -125,7 +126,7 @@ def test_student_code_finds_no_source_no_hidden_test_and_no_other_submission(
     said = reply(
         "import os\nfound = []\n"
         "words = [b'add(NUMBERS' + b'[0], 41)', b'of-another' + b'-4711']\n"
-        "skip = ('/proc', '/sys', '/dev', '/usr', '/lib', '/bin', '/sbin', '/root/.pyenv')\n"
+        f"skip = ('/proc', '/sys', '/dev', '/usr', '/lib', '/bin', '/sbin', {sys.base_prefix!r})\n"
         "for base, folders, names in os.walk('/'):\n"
         "    folders[:] = [f for f in folders if not os.path.join(base, f).startswith(skip) and f not in ('site-packages', 'share')]\n"
         "    for name in names:\n"
