@@ -98,7 +98,9 @@ class Student(Person):
         """Type the reference answer into each answer cell and run every cell, one after another."""
         cells = solved_notebook(Library().labs()[lab]).cells
         keyboard = self.page.keyboard
-        self.page.locator(".jp-Notebook .jp-Cell:visible").first.click()  # another lab may be open in a hidden tab
+        self.page.locator(
+            ".jp-Notebook .jp-Cell:visible"
+        ).first.click()  # another lab may be open in a hidden tab
         keyboard.press("Escape")
         for cell in cells:
             if cell.metadata.get("nbgrader", {}).get("solution"):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,24 +14,22 @@ import urllib.request
 from pathlib import Path
 from types import TracebackType
 
+from hub.site import can_listen
+
 READY = " is up:"
 ACCOUNT = re.compile(r"^\s*(teacher|alice|bob)\s+(?:password\s+)?(\S{8,})\s*$", re.MULTILINE)
 
 
 def free_ports(count: int) -> list[int]:
-    """Find `count` TCP ports in a row that nothing listens on."""
-    while True:
-        with socket.socket() as first:
-            first.bind(("127.0.0.1", 0))
-            base = int(first.getsockname()[1])
-        if base + count > 65535:
-            continue
-        for port in range(base, base + count):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-        else:
+    """Find `count` TCP ports in a row that a server can listen on.
+
+    They lie below the range from which the kernel gives ports to connections: a site takes seconds to start, and a
+    connection made meanwhile could get one of them.
+    """
+    for base in random.sample(range(12_000, 32_000 - count), 500):
+        if all(can_listen("127.0.0.1", port) for port in range(base, base + count)):
             return list(range(base, base + count))
+    raise RuntimeError("no free ports between 12000 and 32000")
 
 
 class DemoSite:

@@ -107,6 +107,17 @@ def is_listening(ip: str, port: int) -> bool:
         return probe.connect_ex((ip, port)) == 0
 
 
+def can_listen(ip: str, port: int) -> bool:
+    """Whether a server could listen there: a connection that somebody made to elsewhere may hold the port too."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do
+        try:
+            probe.bind((ip, port))
+        except OSError:
+            return False
+    return True
+
+
 def _file(settings: Settings) -> Path:
     return settings.places.run / "site.json"
 
@@ -121,6 +132,6 @@ def _load(settings: Settings) -> dict[str, Any]:
 
 def _free_port(ip: str, wanted: int, taken: set[int]) -> int:
     for port in range(wanted, min(wanted + 200, 65536)):
-        if port not in taken and not is_listening(ip, port):
+        if port not in taken and can_listen(ip, port):
             return port
     raise SiteError(f"no free port near {wanted}. Set hub.port to another one.")
