@@ -16,6 +16,8 @@ ro           outside paths that appear inside at the same place, read-only (DEFA
 rw           {inside path: outside path} that appear writable.
 hide         paths below `ro` that are covered by an empty folder.
 work         outside folder that is copied to `home`/work; nothing is ever written back.
+bundle       descriptor of a tar file of plain files that is unpacked there instead.
+keep         descriptors that are for the command alone. These two are for callers in this process (zygote.py).
 files        {inside path: text} laid down before the start, owned by the command.
 disk_mb      all that may be written to home, /tmp, /var/tmp, /run, /dev/shm together (64). It is memory.
 memory_mb, pids, wall_s   limits of everything inside together; null, the default, means none.
@@ -60,13 +62,14 @@ import stat
 import struct
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
 DEFAULT_RO = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc"]
 DEFAULTS: dict[str, Any] = {
     "argv": [], "env": {}, "cwd": None, "uid": 1000, "gid": 1000, "user": "student", "home": "/home/student",
-    "ro": DEFAULT_RO, "rw": {}, "hide": [], "work": None, "files": {}, "disk_mb": 64, "memory_mb": None,
+    "ro": DEFAULT_RO, "rw": {}, "hide": [], "work": None, "bundle": None, "keep": [], "files": {}, "disk_mb": 64, "memory_mb": None,
     "pids": None, "wall_s": None, "watch_s": 0.05, "nofile": 4096, "share_net": False, "nested": False,
     "sockets": None, "sockets_count": 5, "output": None, "output_kb": 1024, "report": None,
     "outlive_parent": False, "grace_s": 0,
@@ -86,6 +89,7 @@ MACHINES: dict[str, tuple[int, int, list[int]]] = {
     "aarch64": (0xC00000B7, 41, [219, 217, 218, 280, 241, 282, 425, 279, 447]),
 }
 libc = ctypes.CDLL(None, use_errno=True)
+Act = Callable[[dict[str, Any]], NoReturn]
 
 
 class JailError(Exception):
@@ -178,6 +182,8 @@ def build_room(spec: dict[str, Any], identity: bool) -> int | None:
     lay_names(spec)
     if work:
         lay_work("/old" + work, f"/new{spec['home']}/work", owner, identity)
+    if spec["bundle"] is not None:
+        lay_bundle(spec["bundle"], f"/new{spec['home']}/work", owner, identity)
     lay_files(spec["files"], owner, identity)
     outside = os.open("/old" + rw[spec["sockets"]], os.O_RDONLY | os.O_DIRECTORY) if spec["sockets"] else None
     protect("/new", ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV, recursive=False)
@@ -274,6 +280,35 @@ def lay_work(source: str, target: str, owner: tuple[int, int], identity: bool) -
                 os.chown(os.path.join(folder, name), *owner, follow_symlinks=False)
 
 
+def lay_bundle(bundle: int, target: str, owner: tuple[int, int], identity: bool) -> None:
+    """Unpack the working folder from a tar file that our own side made: plain files and nothing else."""
+    import tarfile
+
+    os.mkdir(target, 0o755)
+    folders = {target}
+    try:
+        with os.fdopen(bundle, "rb") as source, tarfile.open(fileobj=source, mode="r:") as archive:
+            for entry in archive:
+                path = os.path.normpath(os.path.join(target, entry.name))
+                content = archive.extractfile(entry) if entry.isreg() else None
+                if content is None or not path.startswith(target + "/"):
+                    raise JailError(f"the bundle has {entry.name!r}, which is no file of a working folder.")
+                folder = os.path.dirname(path)
+                while folder not in folders:
+                    folders.add(folder)
+                    folder = os.path.dirname(folder)
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                with open(path, "xb") as copy:
+                    shutil.copyfileobj(content, copy)
+                if identity:
+                    os.chown(path, *owner)
+    except (OSError, tarfile.TarError) as error:
+        raise JailError(f"lay the working folder: {error}. Perhaps disk_mb is too small for it.") from error
+    if identity:
+        for folder in folders:
+            os.chown(folder, *owner)
+
+
 def lay_files(files: dict[str, str], owner: tuple[int, int], identity: bool) -> None:
     """Write the named files; their folders must be writable ones of the room."""
     for inside, text in files.items():
@@ -293,8 +328,8 @@ def raise_loopback() -> None:
 # --- The command ---
 
 
-def become_command(spec: dict[str, Any], identity: bool, output: int | None) -> NoReturn:
-    """Give up every power, then turn into the command."""
+def give_up_powers(spec: dict[str, Any], identity: bool, output: int | None) -> None:
+    """Become the submission: no capabilities, no way to get any, limits, the filter, the working folder."""
     os.setsid()
     null = os.open("/dev/null", os.O_RDWR)
     for number, source in ((0, null), (1, output), (2, output)):
@@ -326,6 +361,10 @@ def become_command(spec: dict[str, Any], identity: bool, output: int | None) -> 
         os.chdir(spec["cwd"])
     except OSError as error:
         raise JailError(f"cwd {spec['cwd']}: {error.strerror} inside. Name a folder of the room.") from error
+
+
+def become_command(spec: dict[str, Any]) -> NoReturn:
+    """Turn into the command."""
     os.execvpe(spec["argv"][0], spec["argv"], spec["env"])  # noqa: S606  (no shell, on purpose)
 
 
@@ -346,8 +385,13 @@ def filter_calls() -> None:
 # --- Process 1 inside ---
 
 
-def keep_watch(spec: dict[str, Any], identity: bool, report: int, output: int | None, go: int) -> NoReturn:
-    """Be process 1: build the room, start the command, reap, watch the limits; everything ends with this."""
+def keep_watch(
+    spec: dict[str, Any], identity: bool, report: int, output: int | None, go: int, act: Act = become_command
+) -> NoReturn:
+    """Be process 1: build the room, start the command, reap, watch the limits; everything ends with this.
+
+    act: what the command's process does once it has no powers left.
+    """
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     try:
         if not os.read(go, 1):
@@ -358,7 +402,9 @@ def keep_watch(spec: dict[str, Any], identity: bool, report: int, output: int | 
         outside = build_room(spec, identity)
         if not spec["nested"]:
             Path("/proc/sys/user/max_user_namespaces").write_text("0", encoding="ascii")
-        child = start_command(spec, identity, output)
+        child = start_command(spec, identity, output, act)
+        for end in spec["keep"]:
+            os.close(end)
         say(report, {"started": True})
         result = reap(spec, child, outside)
     except (JailError, OSError) as error:
@@ -367,14 +413,17 @@ def keep_watch(spec: dict[str, Any], identity: bool, report: int, output: int | 
     os._exit(0)
 
 
-def start_command(spec: dict[str, Any], identity: bool, output: int | None) -> int:
+def start_command(spec: dict[str, Any], identity: bool, output: int | None, act: Act) -> int:
     """Fork the command; return when it runs. What cannot be executed ends with 127, as in a shell."""
     running, failed = os.pipe()
     libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  # nobody inside reads or traces process 1
     child = os.fork()
     if child == 0:
         try:
-            become_command(spec, identity, output)
+            give_up_powers(spec, identity, output)
+            if act is not become_command:
+                os.close(failed)  # which exec does by itself
+            act(spec)
         except JailError as error:
             os.write(failed, str(error).encode())
         except OSError as error:
@@ -483,8 +532,13 @@ def proportional_bytes(process: str) -> int:
 # --- Outside ---
 
 
-def stand_guard(spec: dict[str, Any], report: int | None) -> int:
-    """Make the namespaces, fork process 1, keep time, pass signals and output on. Returns the exit code."""
+def stand_guard(
+    spec: dict[str, Any], report: int | None, act: Act = become_command, control: int | None = None
+) -> int:
+    """Make the namespaces, fork process 1, keep time, pass signals and output on. Returns the exit code.
+
+    control: a descriptor to listen to: `I` interrupts the command, its end ends everything.
+    """
     identity = may_map_ids()
     output = os.open(spec["output"], os.O_WRONLY | os.O_APPEND) if spec["output"] else None
     pidfd = None
@@ -499,13 +553,15 @@ def stand_guard(spec: dict[str, Any], report: int | None) -> int:
     go, start = os.pipe()
     init = os.fork()
     if init == 0:
-        os.close(start)
-        keep_watch(spec, identity, tell, printer, go)
-    for end in (tell, printer, go):
-        if end is not None:
+        for end in {start, says, report, control} - {None}:
             os.close(end)
+        keep_watch(spec, identity, tell, printer, go, act)
+    for end in {tell, printer, go, spec["bundle"], *spec["keep"]} - {None}:
+        os.close(end)
     os.write(start, b"1")
-    guard = Guard(spec, init, says=says, printed=printed, output=output, parent=pidfd, report=report)
+    guard = Guard(
+        spec, init, says=says, printed=printed, output=output, parent=pidfd, report=report, control=control
+    )
     return guard.stand()
 
 
@@ -563,9 +619,10 @@ class Guard:
         output: int | None,
         parent: int | None,
         report: int | None,
+        control: int | None,
     ) -> None:
         self.spec, self.init, self.says, self.printed = spec, init, says, printed
-        self.output, self.parent, self.report = output, parent, report
+        self.output, self.parent, self.report, self.control = output, parent, report, control
         self.room_left = spec["output_kb"] << 10
         self.heard = b""
         self.reason: str | None = None
@@ -580,7 +637,7 @@ class Guard:
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         poll = select.poll()
-        for end in (self.says, self.printed, wake, self.parent):
+        for end in (self.says, self.printed, wake, self.parent, self.control):
             if end is not None:
                 poll.register(end, select.POLLIN)
         while True:
@@ -597,6 +654,12 @@ class Guard:
                 elif end == self.parent:
                     poll.unregister(end)
                     self.end("killed")
+                elif end == self.control:
+                    if os.read(end, 1) == b"I":
+                        self.handle(signal.SIGINT)
+                    else:
+                        poll.unregister(end)
+                        self.end("killed")
                 elif end == self.says and not self.listen():
                     return self.finish()
 
@@ -665,6 +728,11 @@ def read_spec(source: str) -> dict[str, Any]:
     given: Any = json.loads(sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8"))
     if not isinstance(given, dict):
         raise JailError("the spec is not a JSON object.")
+    return complete(given)
+
+
+def complete(given: dict[str, Any]) -> dict[str, Any]:
+    """Fill in what is missing."""
     if unknown := set(given) - set(DEFAULTS):
         raise JailError(f"unknown key {', '.join(sorted(unknown))}. Known: {', '.join(DEFAULTS)}.")
     spec: dict[str, Any] = DEFAULTS | given
@@ -672,7 +740,8 @@ def read_spec(source: str) -> dict[str, Any]:
         raise JailError("argv is missing. Name the command to run.")
     spec["env"] = {"HOME": spec["home"], "USER": spec["user"], "LANG": "C.UTF-8"} | spec["env"]
     spec["env"].setdefault("PATH", "/usr/local/bin:/usr/bin:/bin")
-    spec["cwd"] = spec["cwd"] or spec["home"] + ("/work" if spec["work"] else "")
+    has_work = spec["work"] or spec["bundle"] is not None
+    spec["cwd"] = spec["cwd"] or spec["home"] + ("/work" if has_work else "")
     return spec
 
 
