@@ -80,6 +80,7 @@ class Lab(Closed):
     environment: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,29}$")] = "base"
     needs: tuple[Id, ...] = ()
     preload: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*$")], ...] = ()
+    fork: bool = True
     requires: tuple[Annotated[str, StringConstraints(pattern=LAB_NAME.pattern)], ...] = ()
     outcomes: tuple[Id, ...] = ()
     maps_to: tuple[Words, ...] = ()

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 
 from nbformat import NotebookNode
 from nbgrader import preprocessors as steps
+from nbgrader import utils
 
-from grader.engine.execute import Execute, void
-from grader.engine.kernel import SandboxKernel
+from grader.engine.canaries import Canaries
+from grader.engine.execute import Executed, execute, void
 from grader.engine.released import ReleasedLab, ReleasedNotebook
 from grader.engine.report import ExerciseMark, earned, marks, settle
 from grader.engine.sanitise import Unreadable, sanitise, untouched
-from grader.sandbox.base import Sandbox
+from grader.sandbox.kernels import Kernels
 from grader.settings import SandboxSettings
+
+ENVIRONMENT = {"NBGRADER_EXECUTION": "autograde"}  # as nbgrader sets it
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class GradedSubmission:
 
     points: what is certain; what a person has to mark counts nothing yet.
     notebooks: one that was missing or could not be read is the release, marked so (`is_lost`).
+    evidence: why a person should look at it, in sentences for the instructor. It changes no mark.
     """
 
     points: float
@@ -32,6 +35,7 @@ class GradedSubmission:
     exercises: tuple[ExerciseMark, ...]
     message: str
     notebooks: Mapping[str, NotebookNode]
+    evidence: tuple[str, ...] = ()
 
     @property
     def needs_manual(self) -> bool:
@@ -40,14 +44,14 @@ class GradedSubmission:
 
 
 def grade_submission(
-    files: Mapping[str, bytes], released: ReleasedLab, settings: SandboxSettings, sandbox: Sandbox
+    files: Mapping[str, bytes], released: ReleasedLab, settings: SandboxSettings, kernels: Kernels
 ) -> GradedSubmission:
     """Grade what a student sent (path -> bytes) against `released`.
 
     Whatever is in `files` costs at most this submission's marks. Raises SandboxError when the walls or the
     kernel could not be set up, which is a fault of ours.
     """
-    done = [_grade_notebook(files, released, notebook, settings, sandbox) for notebook in released.notebooks]
+    done = [_grade_notebook(files, released, notebook, settings, kernels) for notebook in released.notebooks]
     several = len(done) > 1
     return GradedSubmission(
         points=sum(one.points for one in done),
@@ -55,6 +59,7 @@ def grade_submission(
         exercises=tuple(mark for one in done for mark in one.exercises),
         message="\n".join(f"{one.name}: {note}" if several else note for one in done for note in one.notes),
         notebooks={one.name: one.notebook for one in done},
+        evidence=tuple(f"{one.name}: {what}" if several else what for one in done for what in one.evidence),
     )
 
 
@@ -65,6 +70,7 @@ class _Graded:
     points: float
     exercises: list[ExerciseMark]
     notes: list[str]
+    evidence: tuple[str, ...] = field(default=())
 
 
 def _grade_notebook(
@@ -72,7 +78,7 @@ def _grade_notebook(
     lab: ReleasedLab,
     released: ReleasedNotebook,
     settings: SandboxSettings,
-    sandbox: Sandbox,
+    kernels: Kernels,
 ) -> _Graded:
     try:
         sent = files.get(f"{released.name}.ipynb")
@@ -82,41 +88,38 @@ def _grade_notebook(
     except Unreadable as error:
         return _lost(released, str(error))
     notebook, notes = sanitised.notebook, list(sanitised.notes)
-    end = _run(notebook, files, lab, settings, sandbox)
+    done = _run(notebook, _working_folder(files, lab), settings, kernels)
     settle(notebook)
     for step in (steps.IgnorePattern(), steps.LimitOutput(), steps.CheckCellMetadata()):
         notebook, _ = step(notebook, {})
-    if end:
-        notes.append(f"{end} The checks from there on did not run and earn nothing.")
-    return _Graded(released.name, notebook, earned(notebook), marks(notebook, released), notes)
+    if done.end:
+        notes.append(f"{done.end} The checks from there on did not run and earn nothing.")
+    return _Graded(released.name, notebook, earned(notebook), marks(notebook, released), notes, done.evidence)
 
 
 def _run(
-    notebook: NotebookNode,
-    files: Mapping[str, bytes],
-    lab: ReleasedLab,
-    settings: SandboxSettings,
-    sandbox: Sandbox,
-) -> str | None:
-    with tempfile.TemporaryDirectory(prefix="ict-work-") as work:
-        _fill(Path(work), files, lab)
-        with SandboxKernel(sandbox, Path(work), settings) as kernel:
-            return Execute(settings, kernel.manager, kernel.how_it_ended).run(notebook)
+    notebook: NotebookNode, files: Mapping[str, bytes], settings: SandboxSettings, kernels: Kernels
+) -> Executed:
+    """Run it; a kill that nobody here ordered is tried again where it shares nothing with another submission."""
+    checks = sum(utils.is_grade(cell) and not utils.is_solution(cell) for cell in notebook.cells)
+    done = execute(notebook, lambda: kernels.start(files, ENVIRONMENT), settings, Canaries(checks))
+    if done.reason != "killed":
+        return done
+    return execute(notebook, lambda: kernels.start_alone(files, ENVIRONMENT), settings, Canaries(checks))
 
 
-def _fill(work: Path, files: Mapping[str, bytes], lab: ReleasedLab) -> None:
-    """Lay out the working folder: the release's files, and the student's others. No notebook of the lab."""
+def _working_folder(files: Mapping[str, bytes], lab: ReleasedLab) -> dict[str, bytes]:
+    """The release's files, and the student's others that do not stand in their way. No notebook of the lab."""
     notebooks = {f"{notebook.name}.ipynb" for notebook in lab.notebooks}
-    for path, content in [*lab.files.items(), *files.items()]:
-        target = work / path
-        if path in notebooks or target.exists():
+    laid = {path: content for path, content in lab.files.items() if path not in notebooks}
+    folders = {str(parent) for path in laid for parent in PurePosixPath(path).parents}
+    for path, content in files.items():
+        above = {str(parent) for parent in PurePosixPath(path).parents}
+        if path in notebooks or path in laid or path in folders or above & laid.keys():
             continue
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError):
-            continue  # the student's folder has the name of a released file: that stands
-        target.write_bytes(content)
-    work.chmod(0o755)
+        laid[path] = content
+        folders |= above
+    return laid
 
 
 def _missing(name: str, files: Mapping[str, bytes], lab: ReleasedLab) -> str:

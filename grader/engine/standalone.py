@@ -13,7 +13,7 @@ from nbformat import NotebookNode
 from grader.engine.grade import GradedSubmission, grade_submission
 from grader.gradebook import CourseGradebook
 from grader.sandbox import open_sandbox
-from grader.sandbox.base import Sandbox
+from grader.sandbox.base import Limits, Sandbox
 from grader.settings import Places, SandboxSettings
 from labs.model import Lab
 
@@ -53,9 +53,11 @@ def grade_files(
         gradebook = CourseGradebook(Places(data=Path(folder)), COURSE)
         released = gradebook.released(lab.name, gradebook.prepare_release(lab).files)
         walls = sandbox or open_sandbox(settings.backend, settings, image=image or image_of(lab.environment))
+        kernels = walls.kernels(Limits.of(settings), preload=lab.preload, fork=lab.fork)
         try:
-            return grade_submission(sent, released, settings, walls)
+            return grade_submission(sent, released, settings, kernels)
         finally:
+            kernels.close()
             if sandbox is None:
                 walls.close()
 

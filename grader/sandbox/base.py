@@ -6,6 +6,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from grader.settings import SandboxSettings
+
+if TYPE_CHECKING:  # kernels.py builds on this file
+    from grader.sandbox.kernels import Kernels
+
+
+START_S = 60  # to start Python, on a busy machine too; not the submission's time
 
 
 class SandboxError(Exception):
@@ -21,6 +30,17 @@ class Limits:
     disk_mb: int
     cpus: float
     wall_s: float
+
+    @classmethod
+    def of(cls, settings: SandboxSettings) -> Self:
+        """Return the limits that `settings` give to one notebook."""
+        return cls(
+            memory_mb=settings.memory_mb,
+            pids=settings.pids,
+            disk_mb=settings.disk_mb,
+            cpus=settings.cpus,
+            wall_s=settings.total_timeout_s + START_S,
+        )
 
 
 @dataclass(frozen=True)
@@ -90,6 +110,16 @@ class Sandbox(ABC):
     @abstractmethod
     def start(self, command: Command) -> Run:
         """Start `command`. Raises SandboxError if the walls cannot be set up."""
+
+    @abstractmethod
+    def kernels(
+        self, limits: Limits, *, preload: Sequence[str] = (), slots: int = 1, fork: bool = True
+    ) -> Kernels:
+        """Return a source of kernels, each in a jail of its own with these `limits`; the caller closes it.
+
+        preload: modules that kernels find loaded. slots: how many kernels run at once, for the outer wall's limits.
+        fork: see Kernels.
+        """
 
     @abstractmethod
     def close(self) -> None:

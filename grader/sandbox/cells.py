@@ -272,7 +272,8 @@ class Kernel:
 
     def __init__(self, preload: list[str]) -> None:
         for module in preload:
-            importlib.import_module(module)
+            with contextlib.suppress(ImportError):  # the cell that imports it says so in its own words
+                importlib.import_module(module)
         os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")  # as in ipykernel
         self.wire = Wire(key=b"")
         sys.modules.setdefault("debugpy", None)  # type: ignore[arg-type]  (the debugger is large; nobody debugs here)
@@ -328,12 +329,16 @@ class Kernel:
         sys.stdout, sys.stderr = self.streams  # type: ignore[assignment]
         sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115, PTH123
         if "numpy.random" in sys.modules:
-            sys.modules["numpy.random"].seed()  # forks would all draw the same; Python's own random sees to itself
+            sys.modules[
+                "numpy.random"
+            ].seed()  # forks would all draw the same; Python's own random sees to itself
         sys.path.insert(next((i for i, p in enumerate(sys.path) if p.endswith("-packages")), 0), "")
         loop = self._new_loop()
         self.channel.send("ready", {})
         while (asked := self.channel.receive()) is not None:
             self._run(loop, asked)
+            if os.getpid() != self.channel.pid:
+                os._exit(0)  # a child that a cell forked: the next cell is not for it
 
     def _run(self, loop: asyncio.AbstractEventLoop, asked: dict[str, Any]) -> None:
         tampered = self.rests.restore() if asked["check"] else []
@@ -359,7 +364,9 @@ class Kernel:
             tampered += self.rests.restore()
             self._forget(*before)
         done = {key: reply.get(key) for key in ("status", "ename", "evalue", "traceback", "execution_count")}
-        self.channel.send("done", {"cell": asked["cell"], **done, "tampered": list(dict.fromkeys(tampered))[:20]})
+        self.channel.send(
+            "done", {"cell": asked["cell"], **done, "tampered": list(dict.fromkeys(tampered))[:20]}
+        )
 
     async def _execute(self, asked: dict[str, Any]) -> dict[str, Any]:
         header = {"msg_id": f"cell-{asked['cell']}", "msg_type": "execute_request", "session": "grading"}

@@ -7,6 +7,7 @@ import functools
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ from docker.types import LogConfig
 
 from grader.sandbox import jail
 from grader.sandbox.base import KILLED, Command, Exit, Limits, Run, Sandbox, SandboxError
-from grader.sandbox.runfolder import JAIL, RunFolder, jail_spec
+from grader.sandbox.kernels import Kernels, ZygoteProcess
+from grader.sandbox.runfolder import INSIDE, RunFolder, jail_spec, zygote_spec
 from grader.sandbox.seccomp import profile_json
 
 LABEL = "ictlabs.sandbox"
-IN_JAIL, IN_RUN, IN_WORK = "/ictlabs/jail.py", Path("/ictlabs/run"), "/ictlabs/work"
+IN, IN_RUN, IN_WORK = "/ictlabs", Path("/ictlabs/run"), "/ictlabs/work"
 SPARE_MB = 96  # for the guards and the page cache: the jail, which can say why, is to meet its limit first
 OOM_NEWS_S = 1.0  # the Engine learns of a kill for memory from an event that may come after the end itself
 SPARE_PIDS = 64  # the guards, and what the jail allows over its limit before it ends a run
@@ -36,20 +38,19 @@ def engine() -> docker.DockerClient:
     return client
 
 
-def host_config(client: docker.DockerClient, command: Command, folder: RunFolder) -> dict[str, Any]:
-    """Return what the Engine is told about the outer wall."""
-    limits = command.limits
+def host_config(
+    client: docker.DockerClient, limits: Limits, folder: RunFolder, binds: Sequence[str] = (), slots: int = 1
+) -> dict[str, Any]:
+    """Return what the Engine is told about the outer wall around `slots` jails."""
     binds = [
-        f"{JAIL}:{IN_JAIL}:ro",
+        *(f"{file}:{IN}/{file.name}:ro" for file in INSIDE),
         f"{folder.path}:{IN_RUN}:rw",
-        f"{os.path.realpath(command.work)}:{IN_WORK}:ro",
+        *binds,
     ]
-    if command.sockets:
-        binds.append(f"{command.sockets}:{command.sockets}:rw")
     security = ["no-new-privileges", f"seccomp={profile_json()}"]
     if any("apparmor" in option for option in client.info().get("SecurityOptions") or []):
         security.append("apparmor=unconfined")  # docker-default forbids mount, which the jail is made of
-    memory = (limits.memory_mb + SPARE_MB) << 20
+    memory = slots * (limits.memory_mb + SPARE_MB) << 20
     config: dict[str, Any] = client.api.create_host_config(
         binds=binds,
         network_mode="none",
@@ -62,8 +63,8 @@ def host_config(client: docker.DockerClient, command: Command, folder: RunFolder
         security_opt=security,
         mem_limit=memory,
         memswap_limit=memory,  # no swap on top
-        nano_cpus=int(limits.cpus * 1e9),
-        pids_limit=limits.pids + SPARE_PIDS,
+        nano_cpus=int(min(slots * limits.cpus, max(limits.cpus, os.cpu_count() or 1)) * 1e9),
+        pids_limit=slots * (limits.pids + SPARE_PIDS),
         log_config=LogConfig(type="json-file", config={"max-size": "64k", "max-file": "1"}),
     )
     # A new /proc may be mounted only where the present one is not covered in places; docker-py has no keyword
@@ -153,6 +154,29 @@ class DockerRun(Run):
         return self.folder.output(limit_bytes)
 
 
+class ContainerZygote(ZygoteProcess):
+    """A container with a zygote and the jails forked from it."""
+
+    def __init__(self, client: docker.DockerClient, container: str, folder: RunFolder) -> None:
+        self.client, self.container, self.folder = client, container, folder
+
+    def last_words(self) -> str | None:
+        """Say what it printed if it is gone, else None."""
+        try:
+            state = self.client.api.inspect_container(self.container)["State"]
+            if state.get("Running"):
+                return None
+            return self.client.api.logs(self.container).decode(errors="replace") or str(state)
+        except (APIError, DockerException) as error:
+            return str(error)
+
+    def kill(self) -> None:
+        """Remove the container, which ends everything in it."""
+        with contextlib.suppress(APIError, DockerException):
+            self.client.api.remove_container(self.container, force=True, v=True)
+        self.folder.remove()
+
+
 class DockerSandbox(Sandbox):
     """A container per run; containers that an earlier process left behind are swept at the start."""
 
@@ -177,23 +201,13 @@ class DockerSandbox(Sandbox):
     def start(self, command: Command) -> Run:
         """Start `command` in a container of its own."""
         folder = RunFolder()
-        inside = {"path": self.path, "ro": [*jail.DEFAULT_RO, "/opt"], "work": IN_WORK}
-        spec = folder.write_spec(jail_spec(command, inside), IN_RUN)
+        spec = folder.write_spec(jail_spec(command, self._inside() | {"work": IN_WORK}), IN_RUN)
+        binds = [f"{os.path.realpath(command.work)}:{IN_WORK}:ro"]
+        if command.sockets:
+            binds.append(f"{command.sockets}:{command.sockets}:rw")
+        config = host_config(self.client, command.limits, folder, binds)
+        made = self._create(["python3", "-I", "-S", f"{IN}/jail.py", str(spec)], config, folder)
         api = self.client.api
-        try:
-            made = api.create_container(
-                self.image,
-                entrypoint=["python3", "-I", "-S", IN_JAIL],
-                command=[str(spec)],
-                user="0:0",
-                working_dir="/",
-                network_disabled=True,
-                labels={LABEL: str(os.getpid())},
-                host_config=host_config(self.client, command, folder),
-            )["Id"]
-        except (APIError, DockerException) as error:
-            folder.remove()
-            raise SandboxError(f"the Engine made no container of {self.image}: {error}.") from error
         run = DockerRun(self.client, made, folder)
         self._runs.append(run)  # ended ones too: their output may still be asked for
         try:
@@ -204,6 +218,51 @@ class DockerSandbox(Sandbox):
             folder.remove()
             raise SandboxError(f"container of {self.image}: {error}") from error
         return run
+
+    def _inside(self) -> dict[str, Any]:
+        return {"path": self.path, "ro": [*jail.DEFAULT_RO, "/opt"]}
+
+    def _create(self, command: list[str], config: dict[str, Any], folder: RunFolder) -> str:
+        """Make a container that is not started yet and return its id."""
+        try:
+            return str(
+                self.client.api.create_container(
+                    self.image,
+                    entrypoint=command,
+                    command=[],
+                    user="0:0",
+                    working_dir="/",
+                    network_disabled=True,
+                    labels={LABEL: str(os.getpid())},
+                    host_config=config,
+                )["Id"]
+            )
+        except (APIError, DockerException) as error:
+            folder.remove()
+            raise SandboxError(f"the Engine made no container of {self.image}: {error}.") from error
+
+    def kernels(
+        self, limits: Limits, *, preload: Sequence[str] = (), slots: int = 1, fork: bool = True
+    ) -> Kernels:
+        """Fork kernels from a zygote in a container; `slots` of them share its limits, each within its own."""
+
+        def launch(modules: Sequence[str]) -> tuple[ZygoteProcess, str]:
+            folder = RunFolder()
+            folder.path.chmod(0o777)  # root of the container has no power over our files
+            spec = folder.write_spec(
+                zygote_spec(limits, modules, str(IN_RUN / "zygote"), self._inside()), IN_RUN
+            )
+            config = host_config(self.client, limits, folder, slots=slots if fork else 1)
+            made = self._create(["python3", "-I", f"{IN}/zygote.py", str(spec)], config, folder)
+            zygote = ContainerZygote(self.client, made, folder)
+            try:
+                self.client.api.start(made)
+            except (APIError, DockerException) as error:
+                zygote.kill()
+                raise SandboxError(f"container of {self.image}: {error}") from error
+            return zygote, str(folder.path / "zygote")
+
+        return Kernels(launch, limits, preload, fork)
 
     def close(self) -> None:
         """End every run."""

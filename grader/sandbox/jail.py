@@ -90,6 +90,7 @@ MACHINES: dict[str, tuple[int, int, list[int]]] = {
 }
 libc = ctypes.CDLL(None, use_errno=True)
 Act = Callable[[dict[str, Any]], NoReturn]
+Mapper = Callable[[Callable[[], None]], int]
 
 
 class JailError(Exception):
@@ -533,11 +534,16 @@ def proportional_bytes(process: str) -> int:
 
 
 def stand_guard(
-    spec: dict[str, Any], report: int | None, act: Act = become_command, control: int | None = None
+    spec: dict[str, Any],
+    report: int | None,
+    act: Act = become_command,
+    control: int | None = None,
+    mapped: Mapper | None = None,
 ) -> int:
     """Make the namespaces, fork process 1, keep time, pass signals and output on. Returns the exit code.
 
-    control: a descriptor to listen to: `I` interrupts the command, its end ends everything.
+    act: see keep_watch. control: a descriptor to listen to: `I` interrupts the command, its end ends everything.
+    mapped: has the ids mapped from outside; by default a child of this process does it.
     """
     identity = may_map_ids()
     output = os.open(spec["output"], os.O_WRONLY | os.O_APPEND) if spec["output"] else None
@@ -547,7 +553,7 @@ def stand_guard(
     with contextlib.suppress(OSError):  # if the machine runs out of memory, the inside goes first
         Path("/proc/self/oom_score_adj").write_text("300", encoding="ascii")
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD})
-    make_namespaces(spec, identity)
+    make_namespaces(spec, identity, mapped or mapped_by_child)
     says, tell = os.pipe()
     printed, printer = os.pipe() if output is not None else (None, None)
     go, start = os.pipe()
@@ -574,36 +580,51 @@ def may_map_ids() -> bool:
     return os.geteuid() == 0 and powers & needed == needed and inside == 0 and count >= 65536
 
 
-def make_namespaces(spec: dict[str, Any], identity: bool) -> None:
-    """Unshare; a child that stays outside writes the id maps, as only it has the power to."""
-    ready, unshared = os.pipe()
-    me, uid, gid = os.getpid(), os.geteuid(), os.getegid()
-    mapper = os.fork()
-    if mapper == 0:
-        try:
-            os.close(unshared)
-            if not os.read(ready, 1):
-                os._exit(0)
-            if not identity:
-                Path(f"/proc/{me}/setgroups").write_text("deny", encoding="ascii")
-            for name, inside, own in (("uid", spec["uid"], uid), ("gid", spec["gid"], gid)):
-                line = "0 0 65536" if identity else f"{inside} {own} 1"
-                Path(f"/proc/{me}/{name}_map").write_text(line, encoding="ascii")
-        except OSError as error:
-            os._exit(error.errno or errno.EIO)
-        os._exit(0)
+def make_namespaces(spec: dict[str, Any], identity: bool, mapped: Mapper) -> None:
+    """Unshare, and let `mapped` have the ids mapped from outside."""
     flags = (
         NEW_USER | NEW_NS | NEW_PID | NEW_IPC | NEW_UTS | NEW_CGROUP | (0 if spec["share_net"] else NEW_NET)
     )
-    check(libc.unshare(flags), "make namespaces")
-    os.write(unshared, b"1")
-    number = os.waitstatus_to_exitcode(os.waitpid(mapper, 0)[1])
-    os.close(ready)
-    os.close(unshared)
+    uid, gid = os.geteuid(), os.getegid()
+    if identity:
+        number = mapped(lambda: check(libc.unshare(flags), "make namespaces"))
+    else:
+        check(libc.unshare(flags), "make namespaces")
+        number = map_ids("self", f"{spec['uid']} {uid} 1", f"{spec['gid']} {gid} 1")
     if number:
         raise JailError(
             f"map ids: {os.strerror(number)}. Perhaps {HINTS.get(number, 'the kernel log says more')}."
         )
+
+
+def map_ids(pid: int | str, uids: str = "0 0 65536", gids: str = "0 0 65536") -> int:
+    """Write the id maps of a process that has just unshared. Returns 0 or an errno."""
+    try:
+        if uids.endswith(" 1"):
+            Path(f"/proc/{pid}/setgroups").write_text("deny", encoding="ascii")
+        Path(f"/proc/{pid}/uid_map").write_text(uids, encoding="ascii")
+        Path(f"/proc/{pid}/gid_map").write_text(gids, encoding="ascii")
+    except OSError as error:
+        return error.errno or errno.EIO
+    return 0
+
+
+def mapped_by_child(unshare: Callable[[], None]) -> int:
+    """Run `unshare` and have a child that stays outside write the id maps, as only it has the power to."""
+    ready, unshared = os.pipe()
+    me = os.getpid()
+    mapper = os.fork()
+    if mapper == 0:
+        os.close(unshared)
+        os._exit(map_ids(me) if os.read(ready, 1) else 0)
+    try:
+        unshare()
+        os.write(unshared, b"1")
+    finally:
+        os.close(unshared)
+        os.close(ready)
+        number = os.waitstatus_to_exitcode(os.waitpid(mapper, 0)[1])
+    return number
 
 
 class Guard:

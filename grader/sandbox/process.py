@@ -10,11 +10,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from grader.sandbox import jail
-from grader.sandbox.base import KILLED, Command, Exit, Run, Sandbox, SandboxError
-from grader.sandbox.runfolder import JAIL, RunFolder, jail_spec
+from grader.sandbox.base import KILLED, Command, Exit, Limits, Run, Sandbox, SandboxError
+from grader.sandbox.kernels import Kernels, ZygoteProcess
+from grader.sandbox.runfolder import JAIL, ZYGOTE, RunFolder, jail_spec, zygote_spec
 
 OURS = ("hub", "grader", "labs")  # the trusted packages: labs/catalog holds solutions
 
@@ -91,6 +93,35 @@ class ProcessRun(Run):
         return self.folder.output(limit_bytes)
 
 
+class ChildZygote(ZygoteProcess):
+    """A zygote that is a child of this process."""
+
+    def __init__(self, folder: RunFolder, spec: Path) -> None:
+        self.folder = folder
+        with (folder.path / "output").open("wb") as said:
+            self.process = subprocess.Popen(
+                [sys.executable, "-I", str(ZYGOTE), str(spec)],
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                env={"PATH": os.defpath},
+                cwd="/",
+                start_new_session=True,
+            )
+
+    def last_words(self) -> str | None:
+        """Say what it printed if it is gone, else None."""
+        if self.process.poll() is None:
+            return None
+        return self.folder.output(4000).decode(errors="replace") or f"exit code {self.process.returncode}"
+
+    def kill(self) -> None:
+        """End it; its kernels' guards see that and end too."""
+        self.process.kill()
+        self.process.wait()
+        self.folder.remove()
+
+
 class ProcessSandbox(Sandbox):
     """Jails on the host: the environment inside is the Python that runs this."""
 
@@ -139,6 +170,21 @@ class ProcessSandbox(Sandbox):
             folder.remove()
             raise
         return run
+
+    def kernels(
+        self, limits: Limits, *, preload: Sequence[str] = (), slots: int = 1, fork: bool = True
+    ) -> Kernels:
+        """Fork kernels from a zygote that is a child of this process."""
+
+        def launch(modules: Sequence[str]) -> tuple[ZygoteProcess, str]:
+            shown = [*jail.DEFAULT_RO, *interpreter_places()]
+            inside = {"path": inside_path(), "ro": shown, "hide": hidden_places(shown)}
+            folder = RunFolder()
+            path = str(folder.path / "zygote")
+            spec = folder.write_spec(zygote_spec(limits, modules, path, inside))
+            return ChildZygote(folder, spec), path
+
+        return Kernels(launch, limits, preload, fork)
 
     def close(self) -> None:
         """End every run."""

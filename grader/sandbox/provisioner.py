@@ -26,7 +26,7 @@ from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 
 from grader.ownership import give
 from grader.sandbox import open_sandbox
-from grader.sandbox.base import Command, Limits, Run, Sandbox, SandboxError
+from grader.sandbox.base import START_S, Command, Limits, Run, Sandbox, SandboxError
 from grader.settings import SandboxSettings
 
 PORTS = ("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port")
@@ -41,7 +41,6 @@ while not os.path.exists({sealed!r}):
 sys.path.insert(next((i for i, p in enumerate(sys.path) if p.endswith("-packages")), 0), "")
 del os, sys, time"""
 SOCKET_PATH_CHARS = 107  # sun_path of unix(7)
-START_S = 60  # Python and ipykernel on a busy machine
 
 
 class SandboxProvisioner(KernelProvisionerBase):
@@ -96,7 +95,7 @@ class SandboxProvisioner(KernelProvisionerBase):
                 "--IPKernelApp.exec_lines=" + JOIN_PATH.format(sealed=str(leaf / "sealed")),
             ],
             work=work,
-            limits=self.limits or self._limits(),
+            limits=self.limits or Limits.of(self.settings),
             sockets=leaf,
             env=self.env,
             files={CONNECTION_FILE: json.dumps(info | {"key": key, "kernel_name": "python3"})},
@@ -126,16 +125,6 @@ class SandboxProvisioner(KernelProvisionerBase):
         if self._leaf is not None:
             shutil.rmtree(self._leaf, ignore_errors=True)
             self._leaf = None
-
-    def _limits(self) -> Limits:
-        chosen = self.settings
-        return Limits(
-            memory_mb=chosen.memory_mb,
-            pids=chosen.pids,
-            disk_mb=chosen.disk_mb,
-            cpus=chosen.cpus,
-            wall_s=chosen.total_timeout_s + START_S,
-        )
 
     def _start(self, command: Command) -> Run:
         sandbox = self.sandbox or self._opened

@@ -6,18 +6,21 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from grader.ownership import site_gid, site_uid
-from grader.sandbox.base import Command, Exit, SandboxError
+from grader.sandbox.base import Command, Exit, Limits, SandboxError
 
 JAIL = Path(__file__).with_name("jail.py")
+ZYGOTE = Path(__file__).with_name("zygote.py")
+INSIDE = tuple(Path(__file__).with_name(f"{name}.py") for name in ("jail", "zygote", "cells"))
 HOME = "/home/student"
 WORK = f"{HOME}/work"
 REPORT_BYTES = 65536  # the jail writes two lines; nothing longer is read
 OUTPUT_KB = 1024
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def jail_spec(command: Command, inside: dict[str, Any]) -> dict[str, Any]:
@@ -26,7 +29,7 @@ def jail_spec(command: Command, inside: dict[str, Any]) -> dict[str, Any]:
     threads = str(max(1, int(limits.cpus)))
     env = {"PATH": inside.pop("path"), "PYTHONDONTWRITEBYTECODE": "1"}
     # numerical libraries would start a thread for every core of the host and so break `pids`
-    env |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), threads)
+    env |= dict.fromkeys(THREADS, threads)
     return {
         "argv": list(command.argv),
         "env": env | dict(command.env),
@@ -41,6 +44,21 @@ def jail_spec(command: Command, inside: dict[str, Any]) -> dict[str, Any]:
         "wall_s": limits.wall_s,
         "output_kb": OUTPUT_KB,
     } | inside
+
+
+def zygote_spec(
+    limits: Limits, preload: Sequence[str], socket: str, inside: dict[str, Any]
+) -> dict[str, Any]:
+    """Translate limits and modules into the zygote's spec. `inside`: what only the backend knows (path, ro, hide)."""
+    threads = str(max(1, int(limits.cpus)))
+    env = {"PATH": inside.pop("path"), "PYTHONDONTWRITEBYTECODE": "1"}
+    env |= dict.fromkeys(THREADS, threads)
+    return {
+        "socket": socket,
+        "preload": list(preload),
+        "env": env,
+        "jail": {"env": env, "uid": site_uid(), "gid": site_gid(), "home": HOME} | inside,
+    }
 
 
 class RunFolder:

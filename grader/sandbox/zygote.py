@@ -3,17 +3,17 @@
     python3 -I zygote.py SPEC       SPEC: a file with a JSON object
         socket     path of the unix socket to listen on
         preload    modules to import before the first fork
-        path       folders that come first on sys.path
+        env        its environment, which what is preloaded sees
         jail       keys of jail.py that are the same for every kernel (ro, hide, uid, ...)
 
-For each kernel the grader connects, sends one frame (four bytes of length, JSON: further keys of jail.py) and with it
-two descriptors: the socket that the kernel talks over (cells.py) and a tar file with the working folder. On the same
+For each kernel the grader connects, sends one frame (four bytes of length, JSON: further keys of jail.py, and
+`further_env`, added to the jail's env) and with it two descriptors: the socket that the kernel talks over (cells.py) and a tar file with the working folder. On the same
 connection come back jail.py's JSON lines, "started" and the end; `I` sent there interrupts, closing it ends the kernel.
-`{"ready": true, "pid": n}` on standard output says that the first kernel may be asked for.
+A connection that is closed without a word does nothing: so one sees whether the zygote listens.
 """
 
 # Paths are strings here, as in jail.py beside it:
-# ruff: noqa: PTH103, PTH120
+# ruff: noqa: PTH120
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ import struct
 import sys
 import tarfile  # noqa: F401  (jail.py imports it late, where no Python is left to import from)
 import traceback
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100  (-I leaves it out)
-import jail  # noqa: E402  (needs the line above)
+import jail
 
 MAX_REQUEST_BYTES = 1 << 20
 
@@ -37,6 +38,8 @@ MAX_REQUEST_BYTES = 1 << 20
 def receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
     """Take the request for one kernel."""
     head, fds, _, _ = socket.recv_fds(connection, 4, 2)
+    if not head:
+        os._exit(0)  # it only looked whether we are there
     wanted = struct.unpack(">I", head)[0]
     if wanted > MAX_REQUEST_BYTES:
         raise ValueError(f"a request of {wanted} bytes")
@@ -54,8 +57,9 @@ class Zygote:
 
     def __init__(self, spec: dict[str, Any]) -> None:
         self.common: dict[str, Any] = spec["jail"]
-        sys.path[:0] = spec["path"]
-        import cells  # takes a moment, and must come after the path
+        self.identity = jail.may_map_ids()
+        os.environ.update(spec["env"])
+        import cells  # takes a moment, and must come after the environment
 
         self.kernel = cells.Kernel(spec["preload"])
         self.listener = socket.socket(socket.AF_UNIX)
@@ -68,32 +72,46 @@ class Zygote:
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # guards are not waited for
         gc.collect()
         gc.freeze()  # a collection in a fork would copy every page
-        sys.stdout.write(json.dumps({"ready": True, "pid": os.getpid()}) + "\n")
-        sys.stdout.flush()
         while True:
             connection, _ = self.listener.accept()
-            if os.fork() == 0:
+            ours, theirs = socket.socketpair()
+            guard = os.fork()
+            if guard == 0:
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 self.listener.close()
+                ours.close()
+                code = 125
                 try:
-                    code = self.guard(connection)
+                    code = self.guard(connection, theirs)
                 except BaseException:
                     traceback.print_exc()
-                    code = 125
                 finally:  # process 1 and the kernel come by here too, if ever: nothing of them goes further up
                     os._exit(code)
             connection.close()
+            theirs.close()
+            if self.identity and ours.recv(1):  # one process less than if the guard forked a child for it
+                ours.send(bytes([jail.map_ids(guard)]))
+            ours.close()
 
-    def guard(self, connection: socket.socket) -> int:
+    def guard(self, connection: socket.socket, zygote: socket.socket) -> int:
         """Stand outside one kernel's walls until it has ended."""
+
+        def mapped(unshare: Callable[[], None]) -> int:
+            unshare()
+            zygote.send(b"1")
+            return zygote.recv(1)[0]
+
         try:
             given, (talk, bundle) = receive(connection)
-            spec = jail.complete(self.common | given | {"argv": ["kernel"], "bundle": bundle, "keep": [talk]})
+            env = self.common["env"] | given.pop("further_env")
+            spec = jail.complete(
+                self.common | given | {"argv": ["kernel"], "env": env, "bundle": bundle, "keep": [talk]}
+            )
 
             def act(spec: dict[str, Any]) -> NoReturn:
                 self.become_kernel(spec, talk)
 
-            return jail.stand_guard(spec, connection.fileno(), act, connection.fileno())
+            return jail.stand_guard(spec, connection.fileno(), act, connection.fileno(), mapped)
         except (jail.JailError, OSError, ValueError) as error:
             return jail.conclude(connection.fileno(), {"error": str(error)})
 

@@ -14,7 +14,7 @@ from nbformat import NotebookNode
 from grader.engine.grade import GradedSubmission, grade_submission
 from grader.engine.released import ReleasedLab
 from grader.gradebook import CourseGradebook
-from grader.sandbox.base import Sandbox
+from grader.sandbox.base import Limits, Sandbox
 from grader.settings import Places, SandboxSettings
 from labs.model import Lab
 
@@ -113,7 +113,11 @@ class Bench:
 
     def grade_files(self, files: dict[str, bytes]) -> GradedSubmission:
         """Hand in files as they are."""
-        return grade_submission(files, self.released, self.settings, self.sandbox)
+        kernels = self.sandbox.kernels(Limits.of(self.settings), preload=["ictlab.check"])
+        try:
+            return grade_submission(files, self.released, self.settings, kernels)
+        finally:
+            kernels.close()
 
 
 @pytest.fixture

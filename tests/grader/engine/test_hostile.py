@@ -110,13 +110,11 @@ def test_a_check_whose_value_is_no_mark_never_breaks_the_grader(bench: Any, valu
 
 
 def test_bytes_that_are_no_message_end_that_submission_only(bench: Any, points: Callable[..., Any]) -> None:
-    """Signed rightly, since the kernel has the key, and nested too deeply to be read."""
+    """A frame of the right length that is nested too deeply to be read."""
     raw = (
-        "k = get_ipython().kernel\n"
-        "import json\n"
-        "parts = [json.dumps({'msg_id': 'x', 'msg_type': 'stream', 'date': '2026-01-01T00:00:00Z'}).encode(),\n"
-        "         json.dumps(k.get_parent()['header'], default=str).encode(), b'{}', b'[' * 100_000]\n"
-        "k.iopub_socket.send_multipart([b'<IDS|MSG>', k.session.sign(parts), *parts])\n"
+        "import struct\n"
+        "deep = b'[' * 100_000\n"
+        "get_ipython().kernel.session.channel.end.sendall(struct.pack('>I', len(deep)) + deep)\n"
     )
     for _ in range(2):
         graded = bench.grade(bench.solved(double=raw))

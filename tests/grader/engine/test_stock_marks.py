@@ -17,7 +17,7 @@ from nbgrader.api import Gradebook
 
 from grader.engine.grade import grade_submission
 from grader.gradebook import CourseGradebook
-from grader.sandbox.base import Sandbox
+from grader.sandbox.base import Limits, Sandbox
 from grader.settings import Places, SandboxSettings
 from labs.model import Lab
 
@@ -101,10 +101,12 @@ def ours(
     places = Places(data=tmp_path_factory.mktemp("ours"))
     gradebook = CourseGradebook(places, "ict101")
     released = gradebook.released("ps1", gradebook.prepare_release(Lab.load(PS1), DUE).files)
+    kernels = sandbox.kernels(Limits.of(SandboxSettings()))
     for student, files in submissions.items():
-        graded = grade_submission(files, released, SandboxSettings(), sandbox)
+        graded = grade_submission(files, released, SandboxSettings(), kernels)
         with gradebook.writer():
             gradebook.write_report("ps1", student, _received(student), graded.notebooks, due_at=DUE)
+    kernels.close()
     return _rows(places.course("ict101"))
 
 
