@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,11 +20,11 @@ from nbgrader import preprocessors as steps
 from nbgrader.api import Assignment, Gradebook, MissingEntry, Notebook, SubmittedAssignment, SubmittedNotebook
 from nbgrader.nbgraderformat import ValidationError
 from sqlalchemy import create_engine, text
-from sqlalchemy.exc import SAWarning
+from sqlalchemy.exc import SQLAlchemyError
 
-from grader.clean import displayable
 from grader.coursefolder import create_course_folder, replace_folder
 from grader.engine.released import ReleasedCell, ReleasedLab, ReleasedNotebook
+from grader.gradewriter import Entry, write_batch
 from grader.ownership import give
 from grader.settings import Places
 from labs import build
@@ -34,6 +33,14 @@ from labs.model import Lab
 
 class GradebookError(Exception):
     """The gradebook cannot take or give this; the message says what to do."""
+
+
+class BatchError(GradebookError):
+    """Some of a batch could not be written. failed: username -> why."""
+
+    def __init__(self, failed: Mapping[str, str]) -> None:
+        super().__init__(f"not written: {', '.join(f'{name} ({why})' for name, why in failed.items())}")
+        self.failed = dict(failed)
 
 
 @dataclass(frozen=True)
@@ -173,54 +180,43 @@ class CourseGradebook:
         names = {f"{nb.name}.ipynb" for nb in notebooks}
         return ReleasedLab(lab, notebooks, {p: c for p, c in files.items() if p not in names}, sha256)
 
-    def write_report(
-        self,
-        lab: str,
-        username: str,
-        received_at: datetime,
-        notebooks: Mapping[str, NotebookNode],
-        *,
-        due_at: datetime | None = None,
-    ) -> None:
-        """Write the executed `notebooks` of one submission, by nbgrader's SaveAutoGrades and late penalties.
+    def write_reports(self, lab: str, entries: Sequence[Entry], *, due_at: datetime | None = None) -> None:
+        """Write graded submissions: submitted/ and autograded/, then all marks in one transaction.
 
-        One that was missing or unreadable earns nothing and needs nobody's eyes.
-        Writing the same again changes nothing. Marks and comments a person gave stay.
+        Writing the same again changes nothing; marks and comments that a person gave stay. Raises BatchError when
+        some could not be written, after the others are in.
         """
-        files = {f"{name}.ipynb": _bytes(displayable(nb)) for name, nb in notebooks.items()}
-        moment = received_at.astimezone(UTC)
-        files["timestamp.txt"] = moment.strftime("%Y-%m-%d %H:%M:%S.%f UTC").encode()
-        replace_folder(self.folder, f"autograded/{username}/{lab}", files)
+        failed: dict[str, str] = {}
+        ready = []
+        for entry in entries:
+            try:
+                self._write_files(lab, entry)
+                ready.append(entry)
+            except (OSError, ValueError) as error:
+                failed[entry.username] = str(error)
         with self._open() as gradebook:
-            gradebook.update_or_create_student(username)
             if due_at is not None:  # without one, what an instructor set in formgrader stays
                 _set_due(gradebook, gradebook.find_assignment(lab), due_at)
-            with (
-                warnings.catch_warnings()
-            ):  # nbgrader links rows before it adds them; SQLAlchemy remarks on each
-                warnings.simplefilter("ignore", SAWarning)
-                gradebook.update_or_create_submission(lab, username, timestamp=moment.replace(tzinfo=None))
-        for name, notebook in notebooks.items():
-            self._save(lab, username, name, notebook)
+            try:
+                write_batch(gradebook.db, gradebook.find_assignment(lab), ready)
+            except SQLAlchemyError:
+                gradebook.db.rollback()
+                for entry in ready:
+                    try:
+                        write_batch(gradebook.db, gradebook.find_assignment(lab), [entry])
+                    except SQLAlchemyError as error:
+                        gradebook.db.rollback()
+                        failed[entry.username] = str(error).splitlines()[0]
+        if failed:
+            raise BatchError(failed)
 
-    def _save(self, lab: str, username: str, name: str, notebook: NotebookNode) -> None:
-        resources = {
-            "nbgrader": {"notebook": name, "assignment": lab, "student": username, "db_url": self.url}
-        }
-        copy = nbformat.reads(nbformat.writes(notebook), as_version=4)
-        steps.SaveAutoGrades()(copy, resources)
-        if notebook.metadata.get("ictlabs", {}).get("lost"):
-            with self._open() as gradebook:
-                for grade in gradebook.find_submission_notebook(name, lab, username).grades:
-                    grade.auto_score = 0.0
-                    grade.needs_manual_grade = False
-                gradebook.db.commit()
-        steps.AssignLatePenalties()(copy, resources)
-
-    def keep_submitted(self, lab: str, username: str, files: Mapping[str, bytes], at: datetime) -> None:
-        """Put what the student sent into submitted/, where formgrader shows it."""
-        stamp = at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f UTC").encode()
-        replace_folder(self.folder, f"submitted/{username}/{lab}", {**files, "timestamp.txt": stamp})
+    def _write_files(self, lab: str, entry: Entry) -> None:
+        moment = entry.received_at.astimezone(UTC)
+        stamp = {"timestamp.txt": moment.strftime("%Y-%m-%d %H:%M:%S.%f UTC").encode()}
+        if entry.submitted:
+            replace_folder(self.folder, f"submitted/{entry.username}/{lab}", {**entry.submitted, **stamp})
+        pages = {f"{name}.ipynb": page for name, page in entry.pages.items()}
+        replace_folder(self.folder, f"autograded/{entry.username}/{lab}", pages | stamp)
 
     def marks(self, lab: str | None = None) -> list[Mark]:
         """Every mark there is, or those of one lab, by lab and student."""

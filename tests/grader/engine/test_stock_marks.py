@@ -17,6 +17,7 @@ from nbgrader.api import Gradebook
 
 from grader.engine.grade import grade_submission
 from grader.gradebook import CourseGradebook
+from grader.gradewriter import CellScores, Entry
 from grader.sandbox.base import Limits, Sandbox
 from grader.settings import Places, SandboxSettings
 from labs.model import Lab
@@ -105,7 +106,14 @@ def ours(
     for student, files in submissions.items():
         graded = grade_submission(files, released, SandboxSettings(), kernels)
         with gradebook.writer():
-            gradebook.write_report("ps1", student, _received(student), graded.notebooks, due_at=DUE)
+            entry = Entry(
+                student,
+                _received(student),
+                files,
+                {name: nbformat.writes(nb).encode() for name, nb in graded.notebooks.items()},
+                {name: CellScores.of(nb) for name, nb in graded.notebooks.items()},
+            )
+            gradebook.write_reports("ps1", [entry], due_at=DUE)
     kernels.close()
     return _rows(places.course("ict101"))
 
