@@ -183,9 +183,7 @@ class _Batch:
         for cell, identity in (solutions | tasks).items():
             self._comment(row, identity, cell, cells)
 
-    def _grade(
-        self, notebook: str, cell_id: str, cell: str, cells: CellScores | None, look: bool
-    ) -> None:
+    def _grade(self, notebook: str, cell_id: str, cell: str, cells: CellScores | None, look: bool) -> None:
         identity, manual = self.grades.get((notebook, cell_id), (None, None))
         known = cells is not None and (cell in cells.scores or cells.lost)
         if cells is None or not known:

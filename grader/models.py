@@ -5,8 +5,21 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, Index, String, TypeDecorator, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+_OPEN = text("state IN ('waiting', 'running')")
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -73,6 +86,8 @@ class Release(Base):
     released_by: Mapped[str] = mapped_column(String(64))
     due_at: Mapped[datetime | None]
     withdrawn_at: Mapped[datetime | None]
+    preload: Mapped[list[Any]] = mapped_column(default=list)  # modules that a grading kernel has ready
+    fork: Mapped[bool] = mapped_column(default=True)  # whether its libraries bear being forked
 
 
 class Submission(Base):
@@ -94,17 +109,40 @@ class Job(Base):
     """One request to grade a set of submissions."""
 
     __tablename__ = "job"
+    __table_args__ = (
+        Index("ux_job_open", "course", "lab", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
+    )
     id: Mapped[int] = mapped_column(primary_key=True)
     course: Mapped[str] = mapped_column(ForeignKey("course.id"))
     lab: Mapped[str] = mapped_column(String(64))
     requested_by: Mapped[str] = mapped_column(String(64))
-    state: Mapped[str] = mapped_column(String(16))  # waiting | running | done | failed
+    students: Mapped[list[Any] | None]  # usernames; None is everybody
+    regrade: Mapped[bool] = mapped_column(default=False)
+    starts: Mapped[int] = mapped_column(default=0)  # how often a process began it
+    state: Mapped[str] = mapped_column(String(16))  # waiting | running | done | failed | cancelled
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    cancel_requested_at: Mapped[datetime | None]
     total: Mapped[int] = mapped_column(default=0)
     done: Mapped[int] = mapped_column(default=0)
     message: Mapped[str] = mapped_column(default="")
+
+
+class JobItem(Base):
+    """One submission of a job."""
+
+    __tablename__ = "job_item"
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), primary_key=True)
+    submission_id: Mapped[str] = mapped_column(ForeignKey("submission.id"), primary_key=True)
+    username: Mapped[str] = mapped_column(String(64))
+    # waiting | running | graded | needs-manual | needs-look | failed | cancelled | superseded
+    state: Mapped[str] = mapped_column(String(16))
+    attempts: Mapped[int] = mapped_column(default=0)
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    worker: Mapped[str] = mapped_column(String(100), default="")
+    message: Mapped[str] = mapped_column(Text, default="")
 
 
 class Report(Base):
@@ -115,13 +153,17 @@ class Report(Base):
     job_id: Mapped[int] = mapped_column(ForeignKey("job.id"))
     state: Mapped[str] = mapped_column(
         String(16)
-    )  # graded | needs-manual | failed (a fault of ours: no mark)
+    )  # graded | needs-manual | needs-look (the marks stand, see evidence) | failed (a fault of ours: no mark)
     points: Mapped[float | None]
     max_points: Mapped[float]
     exercises: Mapped[list[Any]]  # [{"exercise", "points", "max_points", "message"}]
     message: Mapped[str] = mapped_column(default="")  # what went wrong with the submission as a whole
     release_sha256: Mapped[str] = mapped_column(String(64))
-    notebooks: Mapped[dict[str, Any]]  # notebook name -> sha256 of the executed notebook
+    notebooks: Mapped[dict[str, Any]]  # notebook name -> sha256 of the executed notebook, safe to show
+    cells: Mapped[dict[str, Any]] = mapped_column(default=dict)  # notebook name -> gradewriter.CellScores
+    evidence: Mapped[list[Any]] = mapped_column(
+        default=list
+    )  # why a person should look, for instructors only
     graded_at: Mapped[datetime]
     in_gradebook_at: Mapped[datetime | None]  # set by the writer, last
 

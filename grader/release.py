@@ -30,4 +30,6 @@ def release_lab(
         max_points=prepared.max_points,
         by=by,
         due_at=due_at,
+        preload=lab.preload,
+        fork=lab.fork,
     )

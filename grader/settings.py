@@ -47,6 +47,19 @@ class SandboxSettings(Closed):
 class GraderSettings(Closed):
     """The [grader] table."""
 
+    workers: int = Field(
+        default=0, ge=0, description="Worker processes of a job on this machine; 0 is one for each core."
+    )
+    slots: int = Field(default=2, gt=0, description="Submissions that one worker grades at once.")
+    scheduler: str = Field(
+        default="",
+        pattern=r"^((tcp|tls)://\S+)?$",
+        description="Dask scheduler whose workers grade, such as tls://10.0.0.5:8786; empty: workers of our own.",
+    )
+    tls_ca: str = Field(default="", description="For tls://: file with the certificate authority.")
+    tls_cert: str = Field(default="", description="For tls://: file with this machine's certificate.")
+    tls_key: str = Field(default="", description="For tls://: file with its key.")
+
     exchange: ExchangeSettings = ExchangeSettings()
     sandbox: SandboxSettings = SandboxSettings()
 

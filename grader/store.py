@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -157,8 +157,13 @@ class Store(WorkLog):
         max_points: float,
         by: str,
         due_at: datetime | None = None,
+        preload: Sequence[str] = (),
+        fork: bool = True,
     ) -> Release:
-        """Offer a lab to a course. `archive`: zip of the student's files. Releasing again replaces and re-offers."""
+        """Offer a lab to a course. `archive`: zip of the student's files. Releasing again replaces and re-offers.
+
+        preload, fork: as in the lab's lab.toml, for grading.
+        """
         check_lab(lab)
         sha256, _ = self.blobs.put(archive)
         with self._write() as session:
@@ -169,7 +174,7 @@ class Store(WorkLog):
                 session.add(row)
             row.title, row.environment, row.sha256, row.max_points = title, environment, sha256, max_points
             row.released_at, row.released_by, row.due_at = datetime.now(UTC), by, due_at
-            row.withdrawn_at = None
+            row.withdrawn_at, row.preload, row.fork = None, list(preload), fork
         return row
 
     def releases(self, course: str, *, withdrawn: bool = False) -> list[Release]:

@@ -1,4 +1,4 @@
-"""Jobs, reports and feedback in the record: what was graded, by which job, and what students may read."""
+"""Reports and feedback in the record: what was graded, by which job, and what students may read."""
 
 from __future__ import annotations
 
@@ -6,82 +6,19 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from sqlalchemy import Select, func, select, update
-from sqlalchemy.engine import CursorResult
-from sqlalchemy.orm import Session
 
 from grader.blobs import Blobs
-from grader.database import Database, NotThere
-from grader.models import Feedback, Job, Report, Submission
+from grader.database import NotThere
+from grader.joblog import JobLog
+from grader.models import Feedback, Report, Submission
 
 
-class WorkLog(Database):
+class WorkLog(JobLog):
     """The grading half of the record."""
 
     blobs: Blobs
 
-    # Jobs. State only goes forward: waiting -> running -> done or failed; a running job may be started again.
-
-    def create_job(self, course: str, lab: str, requested_by: str) -> Job:
-        """Record that somebody asked for `lab` of `course` to be graded."""
-        with self._write() as session:
-            job = Job(
-                course=course,
-                lab=lab,
-                requested_by=requested_by,
-                state="waiting",
-                created_at=datetime.now(UTC),
-                started_at=None,
-                finished_at=None,
-                total=0,
-                done=0,
-                message="",
-            )
-            session.add(job)
-        return job
-
-    def job(self, job_id: int) -> Job:
-        """One job. Raises NotThere."""
-        with self._read() as session:
-            return _job(session, job_id)
-
-    def jobs(self, course: str, lab: str | None = None) -> list[Job]:
-        """Jobs of a course (and lab), newest first."""
-        query = select(Job).where(Job.course == course).order_by(Job.id.desc())
-        if lab is not None:
-            query = query.where(Job.lab == lab)
-        with self._read() as session:
-            return list(session.scalars(query))
-
-    def start_job(self, job_id: int, total: int) -> Job:
-        """Say that a job runs, over `total` submissions. A job that was killed half-way starts again this way."""
-        with self._write() as session:
-            job = _job(session, job_id)
-            job.state, job.started_at, job.finished_at = "running", datetime.now(UTC), None
-            job.total, job.done, job.message = total, 0, ""
-        return job
-
-    def job_progress(self, job_id: int, done: int, message: str = "") -> None:
-        """Say how many submissions of a running job are done."""
-        with self._write() as session:
-            session.execute(update(Job).where(Job.id == job_id).values(done=done, message=message))
-
-    def finish_job(self, job_id: int, *, failed: bool = False, message: str = "") -> Job:
-        """Say that a job is over."""
-        with self._write() as session:
-            job = _job(session, job_id)
-            job.state, job.finished_at, job.message = (
-                ("failed" if failed else "done"),
-                datetime.now(UTC),
-                message,
-            )
-        return job
-
     # Reports
-
-    def save_report(self, report: Report) -> None:
-        """Keep a report, whole; it replaces an earlier one of the same submission."""
-        with self._write() as session:
-            session.merge(report)
 
     def report(self, submission_id: str) -> Report | None:
         """The report of a submission, if it was graded."""
@@ -105,16 +42,16 @@ class WorkLog(Database):
         with self._read() as session:
             return [(submission, report) for submission, report in session.execute(query)]
 
-    def mark_in_gradebook(self, submission_id: str) -> None:
-        """Say that nbgrader's gradebook has this report; the writer's last step."""
+    def mark_in_gradebook(self, submission_ids: Iterable[str]) -> None:
+        """Say that nbgrader's gradebook has these reports; the writer's last step."""
+        ordered = list(submission_ids)
         with self._write() as session:
-            result = session.execute(
-                update(Report)
-                .where(Report.submission_id == submission_id)
-                .values(in_gradebook_at=datetime.now(UTC))
-            )
-            if isinstance(result, CursorResult) and not result.rowcount:
-                raise NotThere(f"No report of submission {submission_id}. Grade it first.")
+            for start in range(0, len(ordered), 500):  # SQLite bounds the variables of one statement
+                session.execute(
+                    update(Report)
+                    .where(Report.submission_id.in_(ordered[start : start + 500]))
+                    .values(in_gradebook_at=datetime.now(UTC))
+                )
 
     # Feedback
 
@@ -164,13 +101,6 @@ class WorkLog(Database):
                 for row in session.scalars(select(Feedback).where(Feedback.submission_id.in_(batch))):
                     found[row.submission_id] = row
         return found
-
-
-def _job(session: Session, job_id: int) -> Job:
-    job = session.get(Job, job_id)
-    if job is None:
-        raise NotThere(f"There is no job {job_id}. List the course's jobs for its number.")
-    return job
 
 
 def newest_of_each(course: str, lab: str) -> Select[Submission]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 
@@ -95,6 +96,24 @@ class ReleasedLab:
             for n in self.notebooks
         ]
         return hashlib.sha256(json.dumps([self.sha256, held], sort_keys=True).encode()).hexdigest()
+
+    def dumps(self) -> bytes:
+        """As JSON, for the workers. It has the hidden tests: it is kept where submissions are kept, no student's file."""
+        files = {path: base64.b64encode(content).decode() for path, content in self.files.items()}
+        return json.dumps(asdict(replace(self, files={})) | {"files": files}).encode()
+
+    @classmethod
+    def loads(cls, data: bytes) -> ReleasedLab:
+        """What `dumps` gave."""
+        held = json.loads(data)
+        notebooks = tuple(
+            ReleasedNotebook(
+                nb["name"], tuple(ReleasedCell(**cell) for cell in nb["cells"]), nb["kernelspec"]
+            )
+            for nb in held["notebooks"]
+        )
+        files = {path: base64.b64decode(text) for path, text in held["files"].items()}
+        return cls(held["name"], notebooks, files, held["sha256"])
 
     @property
     def max_points(self) -> float:

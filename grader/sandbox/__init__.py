@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from grader.sandbox.base import Sandbox, SandboxError
+from grader.sandbox.runfolder import sweep
 from grader.settings import SandboxSettings
 
 
@@ -59,4 +60,5 @@ def open_sandbox(name: str, settings: SandboxSettings | None = None, *, image: s
         raise SandboxError(f"no sandbox is called {name}. Known: auto, {', '.join(BACKENDS)}.")
     if reason := unavailable(name, image):
         raise SandboxError(f"the {name} sandbox does not work here: {reason}")
+    sweep()
     return BACKENDS[name](image)

@@ -185,7 +185,12 @@ class LiveKernel:
 
 
 class ZygoteProcess(ABC):
-    """A zygote that a sandbox has started."""
+    """A zygote that a sandbox has started.
+
+    lifeline: the first connection to it, held open: the zygote ends with it, also when this process is killed.
+    """
+
+    lifeline: socket.socket | None = None
 
     @abstractmethod
     def last_words(self) -> str | None:
@@ -236,13 +241,13 @@ class Kernels:
         try:
             kernel = self._ask(path, files, env)
         except BaseException:
-            zygote.kill()
+            _end(zygote)
             raise
         close = kernel.close
 
         def close_both() -> None:
             close()
-            zygote.kill()
+            _end(zygote)
 
         kernel.close = close_both  # type: ignore[method-assign]
         return kernel
@@ -252,7 +257,7 @@ class Kernels:
             if self._zygote is not None and (
                 self._zygote is dead or self._zygote[0].last_words() is not None
             ):
-                self._zygote[0].kill()
+                _end(self._zygote[0])
                 self._zygote = None
             if self._zygote is None:
                 self._zygote = self._launched(self._preload)
@@ -262,8 +267,13 @@ class Kernels:
         zygote, path = self._launch(preload)
         deadline = time.monotonic() + START_S
         while True:
-            with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
-                probe.connect(path)
+            lifeline = socket.socket(socket.AF_UNIX)
+            try:
+                lifeline.connect(path)
+            except OSError:
+                lifeline.close()
+            else:
+                zygote.lifeline = lifeline
                 return zygote, path
             if (said := zygote.last_words()) is not None or time.monotonic() > deadline:
                 zygote.kill()
@@ -304,8 +314,14 @@ class Kernels:
         """End the zygote and every kernel that is left."""
         with self._lock:
             if self._zygote is not None:
-                self._zygote[0].kill()
+                _end(self._zygote[0])
                 self._zygote = None
+
+
+def _end(zygote: ZygoteProcess) -> None:
+    if zygote.lifeline is not None:
+        zygote.lifeline.close()
+    zygote.kill()
 
 
 def _bundled(files: Mapping[str, bytes]) -> int:

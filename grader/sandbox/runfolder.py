@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 import time
@@ -20,6 +21,7 @@ HOME = "/home/student"
 WORK = f"{HOME}/work"
 REPORT_BYTES = 65536  # the jail writes two lines; nothing longer is read
 OUTPUT_KB = 1024
+PREFIX = "ict-run-"  # then the id of the process that it belongs to
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -61,11 +63,19 @@ def zygote_spec(
     }
 
 
+def sweep() -> None:
+    """Remove the folders of processes that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        pid = folder.name.removeprefix(PREFIX).partition("-")[0]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 class RunFolder:
     """Spec, report and output of one run, below a folder of 0700: nobody else on the host reads or writes them."""
 
     def __init__(self) -> None:
-        self._closed = Path(tempfile.mkdtemp(prefix="ict-run-"))
+        self._closed = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
         # In a container the jail's guard is root without its powers, so not the owner when we are not root: what
         # it is given is open to all, and the folder around it is not.
         self.path = self._closed / "run"

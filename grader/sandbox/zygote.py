@@ -9,7 +9,7 @@
 For each kernel the grader connects, sends one frame (four bytes of length, JSON: further keys of jail.py, and
 `further_env`, added to the jail's env) and with it two descriptors: the socket that the kernel talks over (cells.py) and a tar file with the working folder. On the same
 connection come back jail.py's JSON lines, "started" and the end; `I` sent there interrupts, closing it ends the kernel.
-A connection that is closed without a word does nothing: so one sees whether the zygote listens.
+The first connection of all is the lifeline: when it ends, because the grader closed it or died, everything ends.
 """
 
 # Paths are strings here, as in jail.py beside it:
@@ -20,6 +20,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import select
 import signal
 import socket
 import struct
@@ -38,8 +39,6 @@ MAX_REQUEST_BYTES = 1 << 20
 def receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
     """Take the request for one kernel."""
     head, fds, _, _ = socket.recv_fds(connection, 4, 2)
-    if not head:
-        os._exit(0)  # it only looked whether we are there
     wanted = struct.unpack(">I", head)[0]
     if wanted > MAX_REQUEST_BYTES:
         raise ValueError(f"a request of {wanted} bytes")
@@ -72,14 +71,20 @@ class Zygote:
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # guards are not waited for
         gc.collect()
         gc.freeze()  # a collection in a fork would copy every page
+        lifeline, _ = self.listener.accept()
+        poll = select.poll()
+        poll.register(lifeline, select.POLLIN)
+        poll.register(self.listener, select.POLLIN)
         while True:
+            if any(end == lifeline.fileno() for end, _ in poll.poll()):
+                os._exit(0)
             connection, _ = self.listener.accept()
             ours, theirs = socket.socketpair()
             guard = os.fork()
             if guard == 0:
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                self.listener.close()
-                ours.close()
+                for end in (self.listener, lifeline, ours):
+                    end.close()
                 code = 125
                 try:
                     code = self.guard(connection, theirs)

@@ -1,0 +1,100 @@
+"""Where grading runs: Dask workers on this machine, or those of a scheduler that the operator names."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from grader.settings import GraderSettings
+
+
+class ClusterError(Exception):
+    """No workers; the message says what to do."""
+
+
+def worker_count(settings: GraderSettings) -> int:
+    """Worker processes of a job on this machine."""
+    return settings.workers or len(os.sched_getaffinity(0))
+
+
+@contextlib.contextmanager
+def open_client(settings: GraderSettings) -> Iterator[Any]:
+    """Yield a distributed.Client with workers behind it. Raises ClusterError."""
+    import dask  # takes half a second: only a job that has something to grade pays for it
+    from distributed import Client, LocalCluster
+
+    quiet = {
+        "distributed.worker.daemon": True,
+        "distributed.admin.tick.interval": "1s",  # no event loop of ours needs to be watched 50 times a second
+        "distributed.worker.profile.enabled": False,
+        "distributed.scheduler.work-stealing": False,  # tasks are handed out a few at a time
+        "distributed.scheduler.allowed-failures": 2,
+        "distributed.worker.memory.target": False,  # nothing large is kept in a worker
+        "distributed.worker.memory.spill": False,
+        "distributed.worker.memory.pause": False,
+        "distributed.worker.memory.terminate": False,
+    }
+    with dask.config.set(quiet):  # type: ignore[attr-defined, no-untyped-call]
+        if settings.scheduler:
+            with _remote(settings) as client:
+                yield client
+            return
+        from distributed.security import Security
+
+        with (
+            # Whoever reaches a scheduler can run anything as its workers, and students may reach the loopback:
+            # only who has this run's own certificate gets in.
+            LocalCluster(  # type: ignore[no-untyped-call]
+                n_workers=worker_count(settings),
+                threads_per_worker=settings.slots,
+                processes=True,
+                host="127.0.0.1",
+                protocol="tls://",
+                security=Security.temporary(),  # type: ignore[no-untyped-call]
+                dashboard_address=None,
+                worker_dashboard_address=None,
+                silence_logs=50,
+                preload=None,
+            ) as cluster,
+            Client(cluster) as client,  # type: ignore[no-untyped-call]
+        ):
+            yield client
+
+
+@contextlib.contextmanager
+def _remote(settings: GraderSettings) -> Iterator[Any]:
+    from distributed import Client
+
+    try:
+        client = Client(settings.scheduler, security=security(settings), timeout=20)  # type: ignore[no-untyped-call]
+    except (OSError, TimeoutError, ValueError) as error:
+        raise ClusterError(
+            f"grader.scheduler {settings.scheduler}: no answer ({error}). Start it, or leave the setting empty."
+        ) from error
+    with client:
+        if not client.scheduler_info()["workers"]:
+            raise ClusterError(
+                f"grader.scheduler {settings.scheduler}: it has no workers. `ict worker {settings.scheduler}` starts one."
+            )
+        yield client
+
+
+def security(settings: GraderSettings) -> Any:
+    """The certificates for tls://, or None."""
+    if not settings.scheduler.startswith("tls://"):
+        return None
+    from distributed.security import Security
+
+    named = {"tls_ca": settings.tls_ca, "tls_cert": settings.tls_cert, "tls_key": settings.tls_key}
+    if missing := [name for name, file in named.items() if not file]:
+        raise ClusterError(f"grader.{missing[0]}: needed for {settings.scheduler}. Name the file.")
+    return Security(
+        require_encryption=True,
+        tls_ca_file=settings.tls_ca,
+        tls_client_cert=settings.tls_cert,
+        tls_client_key=settings.tls_key,
+        tls_worker_cert=settings.tls_cert,
+        tls_worker_key=settings.tls_key,
+    )  # type: ignore[no-untyped-call]
