@@ -26,7 +26,9 @@ class Cost:
 def busy_s(stat: str, ticks: int) -> float:
     """Seconds that all cores together were busy since boot, from the text of /proc/stat."""
     values = [int(value) for value in stat.split("\n", 1)[0].split()[1:]]
-    user, nice, system, _idle, _iowait, irq, softirq = values[:7]  # steal is another machine's; guest is in user
+    user, nice, system, _idle, _iowait, irq, softirq = values[
+        :7
+    ]  # steal is another machine's; guest is in user
     return (user + nice + system + irq + softirq) / ticks
 
 

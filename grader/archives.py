@@ -82,6 +82,26 @@ def unpack(archive: Path, folder: Path, limits: ExchangeSettings) -> list[Entry]
     return list(_files(archive, limits, create))
 
 
+def unpacked(archive: Path, limits: ExchangeSettings) -> dict[str, bytes]:
+    """Return the files of an archive in memory: path -> bytes. Raises ArchiveRefused."""
+    made: dict[str, io.BytesIO] = {}
+
+    def create(parts: tuple[str, ...]) -> BinaryIO:
+        made["/".join(parts)] = kept = _Kept()
+        return kept
+
+    for _ in _files(archive, limits, create):
+        pass
+    return {path: kept.getvalue() for path, kept in made.items()}
+
+
+class _Kept(io.BytesIO):
+    """Memory that can be read after it was closed, as a file can."""
+
+    def close(self) -> None:
+        """Keep the bytes."""
+
+
 def read_member(archive: Path, path: str, max_bytes: int) -> bytes:
     """One file of an archive of ours (already inspected). Raises KeyError, ArchiveTooLarge."""
     with zipfile.ZipFile(archive) as opened, opened.open(path) as member:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import copy
+import functools
 import html
 import re
 
@@ -25,6 +26,7 @@ def clean_html(text: str) -> str:
     return nh3.clean(text, tags=TAGS, url_schemes=LINKS)
 
 
+@functools.lru_cache(maxsize=512)  # most of a notebook's text is the lab's own, the same in every submission
 def markdown_html(text: str) -> str:
     """Markdown as cleaned HTML."""
     if len(text) > MAX_MARKDOWN_CHARS:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import multiprocessing
 import os
 from collections.abc import Iterator
+from multiprocessing import forkserver
 from typing import Any
 
 from grader.settings import GraderSettings
@@ -19,6 +22,13 @@ def worker_count(settings: GraderSettings) -> int:
     return settings.workers or len(os.sched_getaffinity(0))
 
 
+def get_ready() -> None:
+    """Begin to import what workers need, in a process that they are forked from, while this one does its own."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["distributed", "distributed.nanny", "distributed.worker", "grader.work"])
+    forkserver.ensure_running()
+
+
 @contextlib.contextmanager
 def open_client(settings: GraderSettings) -> Iterator[Any]:
     """Yield a distributed.Client with workers behind it. Raises ClusterError."""
@@ -26,6 +36,7 @@ def open_client(settings: GraderSettings) -> Iterator[Any]:
     from distributed import Client, LocalCluster
 
     quiet = {
+        "distributed.worker.multiprocessing-method": "forkserver",
         "distributed.worker.daemon": True,
         "distributed.admin.tick.interval": "1s",  # no event loop of ours needs to be watched 50 times a second
         "distributed.worker.profile.enabled": False,
@@ -36,7 +47,7 @@ def open_client(settings: GraderSettings) -> Iterator[Any]:
         "distributed.worker.memory.pause": False,
         "distributed.worker.memory.terminate": False,
     }
-    with dask.config.set(quiet):  # type: ignore[attr-defined, no-untyped-call]
+    with dask.config.set(quiet):
         if settings.scheduler:
             with _remote(settings) as client:
                 yield client
@@ -79,6 +90,20 @@ def _remote(settings: GraderSettings) -> Iterator[Any]:
                 f"grader.scheduler {settings.scheduler}: it has no workers. `ict worker {settings.scheduler}` starts one."
             )
         yield client
+
+
+async def serve(settings: GraderSettings) -> None:
+    """Be workers of the scheduler in the settings, each in a process that is replaced when it dies."""
+    from distributed import Nanny
+
+    workers = [
+        Nanny(  # type: ignore[no-untyped-call]
+            settings.scheduler, nthreads=settings.slots, security=security(settings), memory_limit=0
+        )
+        for _ in range(worker_count(settings))
+    ]
+    await asyncio.gather(*workers)
+    await asyncio.gather(*(worker.finished() for worker in workers))
 
 
 def security(settings: GraderSettings) -> Any:

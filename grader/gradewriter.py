@@ -74,15 +74,15 @@ class Entry:
 class _Rows:
     """Rows to insert and to change, by table."""
 
-    new: dict[type, list[dict[str, Any]]] = field(default_factory=dict)
-    changed: dict[type, list[dict[str, Any]]] = field(default_factory=dict)
+    new: dict[Any, list[dict[str, Any]]] = field(default_factory=dict)
+    changed: dict[Any, list[dict[str, Any]]] = field(default_factory=dict)
 
-    def add(self, table: type, **values: Any) -> str:
+    def add(self, table: Any, **values: Any) -> str:
         identity = uuid4().hex
         self.new.setdefault(table, []).append({"id": identity, **values})
         return identity
 
-    def change(self, table: type, identity: str, **values: Any) -> None:
+    def change(self, table: Any, identity: str, **values: Any) -> None:
         self.changed.setdefault(table, []).append({"row": identity, **values})
 
 
@@ -100,9 +100,10 @@ def write_batch(session: Session, assignment: Assignment, entries: Sequence[Entr
         if new := rows.new.get(table):
             session.execute(insert(table), new)
         if changed := rows.changed.get(table):
-            values = {key: bindparam(key) for key in changed[0] if key != "row"}
-            statement = update(table.__table__).where(table.__table__.c.id == bindparam("row"))  # type: ignore[attr-defined]
-            session.connection().execute(statement.values(values), changed)
+            rows_of = table.__table__
+            values: dict[str, Any] = {key: bindparam(key) for key in changed[0] if key != "row"}
+            statement = update(rows_of).where(rows_of.c.id == bindparam("row")).values(values)
+            session.connection().execute(statement, changed)
     session.commit()
 
 

@@ -209,7 +209,7 @@ def _job(session: Session, job_id: int) -> Job:
     return job
 
 
-def _items(job_id: int) -> Select[tuple[JobItem]]:
+def _items(job_id: int) -> Select[JobItem]:
     return (
         select(JobItem)
         .join(Submission, Submission.id == JobItem.submission_id)

@@ -7,15 +7,15 @@ import fcntl
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from grader.archives import ArchiveRefused
+from grader.archives import ArchiveRefused, unpacked
 from grader.cluster import ClusterError, open_client, worker_count
-from grader.contents import contents
 from grader.engine.released import ReleasedLab
 from grader.gradebook import BatchError, CourseGradebook, GradebookError, gradebook_of
 from grader.gradewriter import CellScores, Entry
@@ -81,42 +81,30 @@ def grade_job(
     is joined. image_of: the container image that a release's environment runs in.
     Raises GradingError when nothing can be graded.
     """
-    job = _job(store, course, lab, job_id, requested_by, students, regrade)
+    store.course(course)
+    job = job_id
+    if job is None:
+        find_release(store, course, lab)
+        _check_students(store, course, lab, students)
+        job = store.open_job(course, lab, requested_by, students=students, regrade=regrade)[0].id
+    elif (store.job(job).course, store.job(job).lab) != (course, lab):
+        about = store.job(job)
+        raise GradingError(
+            f"Job {job} is about {about.lab} of {about.course}. Leave the job out for a new one."
+        )
     with _alone(places, course, lab):
         if store.job(job).state in ("done", "failed", "cancelled"):
             return _result(store, job)  # another process ran it while this one waited
         try:
             release = find_release(store, course, lab)
             gradebook = gradebook_of(places, course)
-            archive = contents(store.blob(release.sha256), settings.exchange)
+            archive = unpacked(store.blob(release.sha256), settings.exchange)
             released = gradebook.released(lab, archive, release.sha256)
             bench = _Bench(store, settings, places, gradebook, release, released, job, image_of(release))
             return _run(bench, progress)
         except (GradingError, GradebookError, SandboxError, ArchiveRefused, ClusterError) as error:
             store.finish_job(job, "failed", str(error))
             raise GradingError(str(error)) from error
-
-
-def _job(
-    store: Store,
-    course: str,
-    lab: str,
-    job_id: int | None,
-    requested_by: str,
-    students: Sequence[str],
-    regrade: bool,
-) -> int:
-    store.course(course)
-    if job_id is None:
-        find_release(store, course, lab)
-        _check_students(store, course, lab, students)
-        return store.open_job(course, lab, requested_by, students=students, regrade=regrade)[0].id
-    job = store.job(job_id)
-    if (job.course, job.lab) != (course, lab):
-        raise GradingError(
-            f"Job {job_id} is about {job.lab} of {job.course}. Leave the job out for a new one."
-        )
-    return job_id
 
 
 def find_release(store: Store, course: str, lab: str) -> Release:
@@ -189,10 +177,13 @@ class _Round:
         reports = {submission.id: report for submission, report in store.reports(release.course, release.lab)}
         standing, tickets = [], []
         for submission in wanted:
-            if submission.id in self.submissions or items[submission.id].state != "waiting":
+            found = reports.get(submission.id)
+            unwritten = found is not None and found.in_gradebook_at is None and found.state != "failed"
+            if submission.id in self.submissions or not (
+                unwritten or items[submission.id].state == "waiting"
+            ):
                 continue
             self.submissions[submission.id] = submission
-            found = reports.get(submission.id)
             if found is not None and self._stands(found, job):
                 standing.append((found, submission))
             else:
@@ -273,7 +264,7 @@ class _Round:
     def _entry(self, report: Report, submission: Submission) -> Entry:
         sent: dict[str, bytes] = {}
         with contextlib.suppress(ArchiveRefused):
-            sent = contents(self.store.blob(submission.sha256), self.bench.settings.exchange)
+            sent = unpacked(self.store.blob(submission.sha256), self.bench.settings.exchange)
         return Entry(
             submission.username,
             submission.received_at,
@@ -297,17 +288,26 @@ def _run(bench: _Bench, progress: Callable[[Step], None] | None) -> JobResult:
     cancelled = _cancelled(bench)
     tickets = current.plan()
     if tickets and not cancelled:
-        if not bench.settings.scheduler:
-            _check_walls(bench)
-        with open_client(bench.settings) as client:
-            while tickets and not cancelled:
-                cancelled = _hand_out(bench, client, current, tickets)
-                tickets = current.plan()  # somebody may have handed in again, or asked for more, meanwhile
+        with ThreadPoolExecutor(1) as beside:
+            walls = None if bench.settings.scheduler else beside.submit(_check_walls, bench)
+            with open_client(bench.settings) as client:
+                if walls is not None:
+                    walls.result()
+                cancelled = _until_done(bench, client, current, tickets)
     result = _result(bench.store, bench.job, cancelled=cancelled)
     message = f"Not graded, by a fault of the grader: {', '.join(result.failed)}." if result.failed else ""
     state = "cancelled" if cancelled else "failed" if result.failed else "done"
     bench.store.finish_job(bench.job, state, message)
     return result
+
+
+def _until_done(bench: _Bench, client: Any, current: _Round, tickets: list[Ticket]) -> bool:
+    """Grade until nobody has handed in again meanwhile, or asked for more. Returns whether it was cancelled."""
+    while tickets:
+        if _hand_out(bench, client, current, tickets):
+            return True
+        tickets = current.plan()
+    return False
 
 
 def _cancelled(bench: _Bench) -> bool:
@@ -327,7 +327,7 @@ def _hand_out(bench: _Bench, client: Any, current: _Round, tickets: list[Ticket]
 
     order, waiting = bench.order(), list(reversed(tickets))
     known = {ticket.submission_id: ticket for ticket in tickets}
-    completed = as_completed()  # type: ignore[no-untyped-call]
+    completed: Any = as_completed()  # type: ignore[no-untyped-call]
     futures: dict[Any, str] = {}
     looked_at, cancelled = time.monotonic(), False
 

@@ -50,7 +50,7 @@ class GraderSettings(Closed):
     workers: int = Field(
         default=0, ge=0, description="Worker processes of a job on this machine; 0 is one for each core."
     )
-    slots: int = Field(default=2, gt=0, description="Submissions that one worker grades at once.")
+    slots: int = Field(default=3, gt=0, description="Submissions that one worker grades at once.")
     scheduler: str = Field(
         default="",
         pattern=r"^((tcp|tls)://\S+)?$",

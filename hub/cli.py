@@ -18,6 +18,8 @@ COMMANDS = {
     "labs": "List, write, build and prove labs.",
     "release": "Offer a lab to a course.",
     "grade": "Grade what a course handed in.",
+    "jobs": "See, cancel and retry grading jobs.",
+    "worker": "Grade for a site on another machine.",
     "feedback": "Give marks and feedback back to a course.",
     "images": "Build the container images that labs run in.",
 }

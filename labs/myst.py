@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import jupytext
 import nbformat
 from nbformat import NotebookNode
 
@@ -32,6 +31,8 @@ _SHAPES = {  # keys that may stand together on a cell -> its kind
 
 def read_myst(lab: Lab) -> NotebookNode:
     """Read lab.md into a source notebook with nbgrader's metadata. Raises LabError that names the cell."""
+    import jupytext  # takes 0.2 s: grading does without
+
     try:
         read = jupytext.reads(lab.text.read_text(encoding="utf-8"), fmt="md:myst")
     except Exception as error:  # jupytext raises whatever its YAML parser does

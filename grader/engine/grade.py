@@ -90,7 +90,7 @@ def _grade_notebook(
     notebook, notes = sanitised.notebook, list(sanitised.notes)
     done = _run(notebook, _working_folder(files, lab), settings, kernels)
     settle(notebook)
-    for step in (steps.IgnorePattern(), steps.LimitOutput(), steps.CheckCellMetadata()):
+    for step in (steps.IgnorePattern(), steps.LimitOutput()):
         notebook, _ = step(notebook, {})
     if done.end:
         notes.append(f"{done.end} The checks from there on did not run and earn nothing.")

@@ -33,7 +33,8 @@ import sys
 import threading
 import time
 import types
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ipykernel.ipkernel import IPythonKernel
@@ -108,8 +109,8 @@ class Wire(Session):
 class Printed(io.TextIOBase):
     """sys.stdout or sys.stderr: text in, stream messages out. Behaves as ipykernel's OutStream does for a cell."""
 
-    encoding = "UTF-8"  # type: ignore[assignment]
-    errors = "replace"  # type: ignore[assignment]
+    encoding = "UTF-8"
+    errors = "replace"
 
     def __init__(self, name: str, number: int) -> None:
         self.name, self.number = name, number
@@ -193,11 +194,15 @@ class Rests:
             owners["unittest.TestCase"] = case
         self.names = [(name, owner, dict(vars(owner))) for name, owner in owners.items()]
         self.modules = dict(sys.modules)
-        # a method that is laid over the class's own in the object itself
+        # methods that are laid over the class's own in the object itself: only ours are
         self.objects = [
-            (name, thing, {key for key in dir(type(thing)) if callable(getattr(type(thing), key, None))} - vars(thing).keys())
-            for name, thing in (("get_ipython()", shell), ("the kernel", kernel), ("the display hook", shell.displayhook))
+            (name, thing, {key for key in dir(type(thing)) if callable(getattr(type(thing), key, None))})
+            for name, thing in (("get_ipython()", shell), ("the kernel", kernel), ("the display hook", shell.displayhook),
+                                ("IPython's compiler", shell.compile))
         ]  # fmt: skip
+        self.ours = [
+            {key: vars(thing)[key] for key in keys & vars(thing).keys()} for _, thing, keys in self.objects
+        ]
         self.hooks = {name: list(getattr(shell.input_transformer_manager, name)) for name in
                       ("cleanup_transforms", "line_transforms", "token_transformers")}  # fmt: skip
         self.events = {name: list(found) for name, found in shell.events.callbacks.items()}
@@ -220,10 +225,12 @@ class Rests:
                 sys.modules[key] = module
                 if now_there is not None:
                     found.append(f"The module {key} had been replaced in sys.modules.")
-        for name, thing, keys in self.objects:
-            for key in keys & vars(thing).keys():
-                del vars(thing)[key]
-                found.append(f"{name}.{key} had been replaced.")
+        for (name, thing, keys), ours in zip(self.objects, self.ours, strict=True):
+            for key in keys & (vars(thing).keys() | ours.keys()):
+                if vars(thing).get(key) is not ours.get(key):
+                    vars(thing).pop(key, None)
+                    vars(thing).update({key: ours[key]} if key in ours else {})
+                    found.append(f"{name}.{key} had been replaced.")
         return found + self._restore_shell()
 
     def _restore_shell(self) -> list[str]:
@@ -276,7 +283,7 @@ class Kernel:
                 importlib.import_module(module)
         os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")  # as in ipykernel
         self.wire = Wire(key=b"")
-        sys.modules.setdefault("debugpy", None)  # type: ignore[arg-type]  (the debugger is large; nobody debugs here)
+        sys.modules.setdefault("debugpy", None)  # type: ignore[arg-type]  # it is large, and nobody debugs here
         self.kernel: Any = IPythonKernel.instance(
             session=self.wire,
             iopub_socket=object(),
@@ -286,9 +293,12 @@ class Kernel:
         if sys.modules["debugpy"] is None:
             del sys.modules["debugpy"]
         self.kernel.shell_channel_thread = types.SimpleNamespace(parent_thread=threading.main_thread())
-        self.shell = self.kernel.shell
+        shell: Any = self.kernel.shell
+        self.shell = shell
+        shell.transform_cell = _remembering(shell.transform_cell)  # ipykernel and IPython both call it
+        shell.compile.get_code_name = _code_name  # theirs hashes in Python, 0.3 ms a cell
         # would format each error a second time, for a history that nobody keeps
-        self.shell._format_exception_for_storage = lambda *_args, **_kwargs: []
+        shell._format_exception_for_storage = lambda *_args, **_kwargs: []
         self.streams = [Printed("stdout", 1), Printed("stderr", 2)]
         self.rests = Rests(self.shell, self.kernel)
         self._warm()
@@ -296,7 +306,7 @@ class Kernel:
     def _warm(self) -> None:
         """Run a cell that works and one that does not: what they load and compile, forks need not."""
         kept = sys.stdout, sys.stderr
-        sys.stdout, sys.stderr = self.streams  # type: ignore[assignment]
+        sys.stdout, sys.stderr = self.streams
         loop = self._new_loop()
         try:
             for code in ("[1 + 1]", "def f(n):\n    assert n == 2, 'no'\nf(3)", "1 +"):
@@ -326,7 +336,7 @@ class Kernel:
         self.late = [Late(1, "stdout"), Late(2, "stderr")]
         for stream in self.streams:
             stream.channel, stream.pid, stream.sent_at = self.channel, os.getpid(), time.monotonic()
-        sys.stdout, sys.stderr = self.streams  # type: ignore[assignment]
+        sys.stdout, sys.stderr = self.streams
         sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115, PTH123
         if "numpy.random" in sys.modules:
             sys.modules[
@@ -381,12 +391,30 @@ class Kernel:
     def _forget(self, last: Any, lines: set[str]) -> None:
         """Leave nothing where the next cell could read the check's source."""
         self.shell.last_execution_result = last
+        self.shell.transform_cell("")
         self.shell._last_traceback = None
         for name in set(linecache.cache) - lines:
             del linecache.cache[name]
         for name in ("last_type", "last_value", "last_traceback", "last_exc"):
             if hasattr(sys, name):
                 delattr(sys, name)
+
+
+def _remembering(transform: Callable[[str], str]) -> Callable[[str], str]:
+    """Give the last cell's transformed text again instead of working it out a second time."""
+    last: list[str] = ["", ""]
+
+    def transform_cell(raw: str) -> str:
+        if raw != last[0] or not raw:
+            last[:] = raw, transform(raw)
+        return last[1]
+
+    return transform_cell
+
+
+def _code_name(raw: str, transformed: str, number: int) -> str:
+    """The file name that a cell has in tracebacks."""
+    return f"/tmp/ipykernel_{os.getpid()}/{zlib.crc32(raw.encode('utf-8', 'replace'))}.py"  # noqa: S108
 
 
 def _failed(name: str, why: str) -> dict[str, Any]:

@@ -299,7 +299,7 @@ def lay_bundle(bundle: int, target: str, owner: tuple[int, int], identity: bool)
                     folders.add(folder)
                     folder = os.path.dirname(folder)
                 os.makedirs(os.path.dirname(path), exist_ok=True)
-                with open(path, "xb") as copy:
+                with Path(path).open("xb") as copy:
                     shutil.copyfileobj(content, copy)
                 if identity:
                     os.chown(path, *owner)
@@ -387,7 +387,7 @@ def filter_calls() -> None:
 
 
 def keep_watch(
-    spec: dict[str, Any], identity: bool, report: int, output: int | None, go: int, act: Act = become_command
+    spec: dict[str, Any], identity: bool, *, report: int, output: int | None, go: int, act: Act
 ) -> NoReturn:
     """Be process 1: build the room, start the command, reap, watch the limits; everything ends with this.
 
@@ -559,11 +559,13 @@ def stand_guard(
     go, start = os.pipe()
     init = os.fork()
     if init == 0:
-        for end in {start, says, report, control} - {None}:
+        for end in {start, says, report, control}:
+            if end is not None:
+                os.close(end)
+        keep_watch(spec, identity, report=tell, output=printer, go=go, act=act)
+    for end in {tell, printer, go, spec["bundle"], *spec["keep"]}:
+        if end is not None:
             os.close(end)
-        keep_watch(spec, identity, tell, printer, go, act)
-    for end in {tell, printer, go, spec["bundle"], *spec["keep"]} - {None}:
-        os.close(end)
     os.write(start, b"1")
     guard = Guard(
         spec, init, says=says, printed=printed, output=output, parent=pidfd, report=report, control=control
@@ -667,22 +669,24 @@ class Guard:
             if not events and left is not None and self.deadline and time.monotonic() >= self.deadline:
                 self.end(self.reason or "time")
             for end, _ in events:
-                if end == self.printed and not self.pass_output():
-                    poll.unregister(end)
-                elif end == wake:
+                if end == wake:
                     for number in os.read(wake, 64):
                         self.handle(number)
-                elif end == self.parent:
+                elif end == self.says:
+                    if not self.listen():
+                        return self.finish()
+                elif not self.attend(end):
                     poll.unregister(end)
-                    self.end("killed")
-                elif end == self.control:
-                    if os.read(end, 1) == b"I":
-                        self.handle(signal.SIGINT)
-                    else:
-                        poll.unregister(end)
-                        self.end("killed")
-                elif end == self.says and not self.listen():
-                    return self.finish()
+
+    def attend(self, end: int) -> bool:
+        """Serve the output, the parent or the control that has something to say; False when it is over."""
+        if end == self.printed:
+            return self.pass_output()
+        if end == self.control and os.read(end, 1) == b"I":
+            self.handle(signal.SIGINT)
+            return True
+        self.end("killed")
+        return False
 
     def handle(self, number: int) -> None:
         """Hand SIGINT on; let SIGTERM and SIGHUP end everything, at once or after the grace."""

@@ -34,6 +34,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100  
 import jail
 
 MAX_REQUEST_BYTES = 1 << 20
+FIRST_WORD_S = 10  # the grader knocks every few milliseconds
 
 
 def receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
@@ -58,7 +59,8 @@ class Zygote:
         self.common: dict[str, Any] = spec["jail"]
         self.identity = jail.may_map_ids()
         os.environ.update(spec["env"])
-        import cells  # takes a moment, and must come after the environment
+        # takes a moment, and must come after the environment
+        import cells
 
         self.kernel = cells.Kernel(spec["preload"])
         self.listener = socket.socket(socket.AF_UNIX)
@@ -71,7 +73,9 @@ class Zygote:
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # guards are not waited for
         gc.collect()
         gc.freeze()  # a collection in a fork would copy every page
-        lifeline, _ = self.listener.accept()
+        self.listener.settimeout(FIRST_WORD_S)
+        lifeline, _ = self.listener.accept()  # who asked for us may be dead already: then this ends us
+        self.listener.settimeout(None)
         poll = select.poll()
         poll.register(lifeline, select.POLLIN)
         poll.register(self.listener, select.POLLIN)
@@ -116,9 +120,9 @@ class Zygote:
             def act(spec: dict[str, Any]) -> NoReturn:
                 self.become_kernel(spec, talk)
 
-            return jail.stand_guard(spec, connection.fileno(), act, connection.fileno(), mapped)
+            return int(jail.stand_guard(spec, connection.fileno(), act, connection.fileno(), mapped))
         except (jail.JailError, OSError, ValueError) as error:
-            return jail.conclude(connection.fileno(), {"error": str(error)})
+            return int(jail.conclude(connection.fileno(), {"error": str(error)}))
 
     def become_kernel(self, spec: dict[str, Any], talk: int) -> NoReturn:
         """Be the kernel, inside, without powers: nothing of the guard's stays open."""

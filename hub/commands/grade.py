@@ -46,6 +46,10 @@ def command(
       ict grade ict101 net-subnetting
       ict grade ict101 net-subnetting --student alice --regrade
     """
+    from grader import cluster
+
+    if not settings.grader.scheduler:
+        cluster.get_ready()
     from grader.database import RecordError
     from grader.pipeline import GradingError, grade_job
     from grader.store import Store

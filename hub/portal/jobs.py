@@ -1,4 +1,4 @@
-"""Grading that the portal starts: a process of its own for each job, and what is said when one dies."""
+"""Grading that the portal starts: a process of its own for each job, started again when it dies."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from grader.store import Store
 from hub.settings import Settings
 
 UNDER_WAY = ("waiting", "running")
+MOST_STARTS = 3  # of one job, when its process dies without a word
 _GRACE = timedelta(seconds=60)  # until a job that somebody else recorded must have begun
 # Everything else stays out of the grading process, the portal's hub token above all.
 _KEPT = (
@@ -34,25 +36,40 @@ class Jobs:
         self._folder = settings.root
         self._command = command or (sys.executable, "-m", "hub.cli")
         self._children: dict[int, subprocess.Popen[bytes]] = {}
+        self._begun_here: dict[int, int] = {}
         self._lock = threading.Lock()  # two presses at once start one job
 
-    def grade(self, course: str, lab: str, by: str) -> Job:
-        """Start to grade a lab, or share the job that does it already."""
+    def grade(
+        self, course: str, lab: str, by: str, students: Collection[str] = (), *, regrade: bool = False
+    ) -> Job:
+        """Start to grade a lab, or share the job that does it already. students: empty for everybody."""
         with self._lock:
-            for job in self.history(course, lab):
-                if job.state in UNDER_WAY:
-                    return job
-            job = self._store.create_job(course, lab, by)
-            try:
-                self._children[job.id] = self._spawn(job)
-            except OSError as error:
-                message = f"Grading could not be started: {error.strerror}. Tell the operator."
-                return self._store.finish_job(job.id, failed=True, message=message)
-        return job
+            job, new = self._store.open_job(course, lab, by, students=students, regrade=regrade)
+            return job if not new and self._lives(job) else self._begun(job)
+
+    def retry(self, job_id: int, by: str) -> Job:
+        """Grade again what a job left."""
+        with self._lock:
+            job = self._store.retry_job(job_id, by)
+            return job if job.starts and self._lives(job) else self._begun(job)
+
+    def resume(self) -> None:
+        """Go on with every job whose process is gone, as after a restart of the machine."""
+        for job in self._store.jobs(only_open=True):
+            self._checked(job)
 
     def history(self, course: str, lab: str | None = None) -> list[Job]:
-        """Jobs, newest first; those whose process is gone are said to have failed."""
+        """Jobs, newest first; those whose process is gone are started again."""
         return [self._checked(job) for job in self._store.jobs(course, lab)]
+
+    def _begun(self, job: Job) -> Job:
+        self._begun_here[job.id] = self._begun_here.get(job.id, 0) + 1
+        try:
+            self._children[job.id] = self._spawn(job)
+        except OSError as error:
+            message = f"Grading could not be started: {error.strerror}. Tell the operator."
+            return self._store.finish_job(job.id, "failed", message)
+        return job
 
     def log(self, job: Job) -> Path:
         """Where a job's process writes."""
@@ -78,11 +95,16 @@ class Jobs:
     def _checked(self, job: Job) -> Job:
         if job.state not in UNDER_WAY or self._lives(job):
             return job
-        now = self._store.job(job.id)  # it may have ended while we looked
-        if now.state not in UNDER_WAY:
-            return now
-        message = f"Grading stopped without saying why; {self.log(job).name} may. Grade again: what is graded stays."
-        return self._store.finish_job(job.id, failed=True, message=message)
+        with self._lock:
+            now = self._store.job(job.id)  # it may have ended while we looked
+            if now.state not in UNDER_WAY or self._lives(now):
+                return now
+            if now.cancel_requested_at is not None:
+                return self._store.finish_job(job.id, "cancelled", "Cancelled.")
+            if max(now.starts, self._begun_here.get(job.id, 0)) >= MOST_STARTS:
+                message = f"Grading stopped {MOST_STARTS} times without saying why; {self.log(job).name} may. Grade again: what is graded stays."
+                return self._store.finish_job(job.id, "failed", message)
+            return self._begun(now)
 
     def _lives(self, job: Job) -> bool:
         child = self._children.get(job.id)
@@ -91,7 +113,8 @@ class Jobs:
                 return True
             del self._children[job.id]
             return False
-        if job.state == "waiting" and datetime.now(UTC) - job.created_at < _GRACE:
+        fresh = job.state == "waiting" and datetime.now(UTC) - job.created_at < _GRACE
+        if fresh and job.id not in self._begun_here:
             return True
         return self._is_graded_now(job)
 

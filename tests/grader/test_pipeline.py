@@ -16,7 +16,6 @@ import pytest
 from nbgrader.api import Gradebook
 
 from grader.pipeline import GradingError
-from grader.sandbox.base import Sandbox, SandboxError
 
 
 def test_a_class_is_graded_and_one_bad_submission_stops_nobody(course: Any) -> None:
@@ -45,14 +44,11 @@ def test_a_second_job_runs_nothing_again_and_a_new_submission_only(course: Any) 
     assert course.marks() == {"alice": (2, False), "bob": (0, False)}
 
 
-def test_nothing_new_needs_no_sandbox(course: Any) -> None:
+def test_nothing_new_needs_no_workers(course: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     course.solved("alice")
     course.grade()
-
-    def none(_release: Any) -> Sandbox:
-        raise SandboxError("no sandbox works here")
-
-    assert course.grade(open_sandbox=none).graded == 1
+    monkeypatch.setattr("grader.pipeline.open_client", None)
+    assert course.grade().graded == 1
 
 
 def test_regrade_runs_again_and_only_whom_is_asked_for(course: Any) -> None:
@@ -104,23 +100,19 @@ def test_lateness_is_by_the_servers_time_and_the_releases_due_time(course: Any) 
 def test_a_fault_of_ours_costs_nothing_is_said_and_is_tried_again(course: Any) -> None:
     course.solved("alice")
 
-    class Broken(Sandbox):
-        name = "broken"
-
-        def start(self, command: Any) -> Any:
-            raise SandboxError("out of disk")
-
-        def close(self) -> None:
-            pass
-
-    result = course.grade(open_sandbox=lambda _release: Broken())
+    bytes_of_alice = course.store.blob(course.store.newest_submissions("ict101", "sums")[0].sha256)
+    away = bytes_of_alice.rename(bytes_of_alice.with_suffix(".away"))
+    result = course.grade()
     assert result.failed == ("alice",)
     assert course.marks() == {}
     report = course.steps[0].report
     assert (report.state, report.points) == ("failed", None)
     assert "costs nothing" in report.message
     assert course.store.job(result.job_id).state == "failed"
-    assert course.grade().failed == ()
+    assert [item.state for item in course.store.items(result.job_id)] == ["failed"]
+    away.rename(bytes_of_alice)
+    again = course.store.retry_job(result.job_id, "teacher")
+    assert course.grade(job_id=again.id).failed == ()
     assert course.marks() == {"alice": (2, False)}
 
 
@@ -133,13 +125,13 @@ def test_what_cannot_be_graded_is_refused_with_what_there_is(
     with pytest.raises(GradingError, match=r"Released: sums|No submission of zoe"):
         grade_job(
             course.store, course.settings, course.places, "ict101", lab,
-            requested_by="teacher", open_sandbox=lambda _release: course.sandbox, students=students,
+            requested_by="teacher", image_of=lambda _release: "none", students=students,
         )  # fmt: skip
-    assert course.store.jobs("ict101")[0].state == "failed"
+    assert not course.store.jobs("ict101")
 
 
 def test_a_job_of_another_lab_is_not_carried_on(course: Any) -> None:
-    job = course.store.create_job("ict101", "other", "teacher").id
+    job = course.store.open_job("ict101", "other", "teacher")[0].id
     with pytest.raises(GradingError, match="is about other of ict101"):
         course.grade(job_id=job)
 
@@ -149,7 +141,6 @@ import os, signal, sys
 from pathlib import Path
 from grader import pipeline
 from grader.gradebook import CourseGradebook
-from grader.sandbox import open_sandbox
 from grader.settings import GraderSettings, Places, SandboxSettings
 from grader.store import Store
 places, where, count = Places(data=Path(sys.argv[1])), sys.argv[2], int(sys.argv[3])
@@ -164,34 +155,34 @@ def dies(owner, name):
         return before(*args, **kwargs)
     setattr(owner, name, wrapped)
 from grader import gradebook as module
-from nbgrader import preprocessors
 targets = {
-    "grade": (pipeline, "grade_submission"), "save": (Store, "save_report"),
-    "write": (CourseGradebook, "write_report"), "grades": (preprocessors.SaveAutoGrades, "_add_score"),
+    "hand out": (Store, "items_started"), "reports": (Store, "items_finished"),
+    "gradebook": (CourseGradebook, "write_reports"), "rows": (module, "write_batch"),
     "folder": (module, "replace_folder"), "mark": (Store, "mark_in_gradebook"),
     "finish": (Store, "finish_job"),
 }
-if where:
-    dies(*targets[where])
-walls = SandboxSettings(backend="process", cell_timeout_s=3, total_timeout_s=25, memory_mb=400, pids=64)
-result = pipeline.grade_job(
-    Store.open(places.store_url, places), GraderSettings(sandbox=walls), places, "ict101", "sums",
-    requested_by="teacher", open_sandbox=lambda release: open_sandbox("process"), job_id=int(sys.argv[4]),
-)
-print(result.graded)
+if __name__ == "__main__":
+    if where:
+        dies(*targets[where])
+    walls = SandboxSettings(backend="process", cell_timeout_s=3, total_timeout_s=25, memory_mb=400, pids=64)
+    result = pipeline.grade_job(
+        Store.open(places.store_url, places), GraderSettings(sandbox=walls, workers=1), places, "ict101", "sums",
+        requested_by="teacher", image_of=lambda release: "none", job_id=int(sys.argv[4]),
+    )
+    print(result.graded)
 """
 
 
-@pytest.mark.parametrize("where", ["grade", "save", "folder", "write", "grades", "mark", "finish"])
+@pytest.mark.parametrize("where", ["hand out", "reports", "folder", "gradebook", "rows", "mark", "finish"])
 def test_a_job_killed_anywhere_and_started_again_gives_the_same_marks_once_each(
     course: Any, where: str
 ) -> None:
-    """A real process, killed with SIGKILL at a step of its second submission, then the same job again."""
+    """A real process, killed with SIGKILL at a step of its work, then the same job again."""
     course.solved("alice", why="So it is.")
     course.solved("bob")
     course.hand_in("carol", course.notebook())
-    job = course.store.create_job("ict101", "sums", "teacher").id
-    count = {"folder": 3, "grades": 3, "finish": 0}.get(where, 1)
+    job = course.store.open_job("ict101", "sums", "teacher")[0].id
+    count = {"folder": 3}.get(where, 0)
 
     def run(at: str) -> subprocess.CompletedProcess[str]:
         arguments = [
@@ -219,10 +210,11 @@ def test_a_job_killed_anywhere_and_started_again_gives_the_same_marks_once_each(
     assert not [path for path in course.places.course("ict101").rglob(".*-*") if path.is_dir()]
 
 
-def test_two_jobs_at_once_grade_each_submission_once(course: Any, tmp_path: Path) -> None:
+def test_two_who_ask_at_once_share_one_job(course: Any) -> None:
     for name in ("alice", "bob", "carol"):
         course.solved(name)
-    jobs = [course.store.create_job("ict101", "sums", "teacher").id for _ in range(2)]
+    jobs = [course.store.open_job("ict101", "sums", by)[0].id for by in ("teacher", "other")]
+    assert jobs[0] == jobs[1]
     running = [
         subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(JOB), str(course.places.data), "", "0", str(job)],
@@ -231,18 +223,18 @@ def test_two_jobs_at_once_grade_each_submission_once(course: Any, tmp_path: Path
         for job in jobs
     ]  # fmt: skip
     assert [process.communicate(timeout=120)[0].strip() for process in running] == ["3", "3"]
-    assert len({report.job_id for _, report in course.store.reports("ict101", "sums")}) == 1
+    assert {item.attempts for item in course.store.items(jobs[0])} == {1}
     assert course.marks() == {"alice": (2, False), "bob": (2, False), "carol": (2, False)}
 
 
 def test_a_kernel_of_a_killed_job_does_not_live_on(course: Any) -> None:
     course.hand_in("alice", course.notebook(add="import time; time.sleep(600.25)"))
-    job = course.store.create_job("ict101", "sums", "teacher").id
+    job = course.store.open_job("ict101", "sums", "teacher")[0].id
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(JOB), str(course.places.data), "", "0", str(job)],
     )
     deadline = time.monotonic() + 30
-    while not (kernels := _descendants(process.pid, "kernel.json")) and time.monotonic() < deadline:
+    while not (kernels := _descendants(process.pid, "zygote.py")) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert kernels
     process.kill()

@@ -71,8 +71,8 @@ def test_from_release_to_feedback(site: Settings, missing: Callable[[str, str], 
 
     graded = ict(site, grade, "ict101", "tiny")
     assert graded.exit_code == 0
-    assert "1/2  alice                    2 of 2" in graded.stdout
-    assert "2/2  bob                      0 of 2" in graded.stdout
+    assert "/2  alice                    2 of 2" in graded.stdout
+    assert "/2  bob                      0 of 2" in graded.stdout
     again = ict(site, grade, "ict101", "tiny", "--student", "alice")
     assert "1/1  alice                    2 of 2  (graded before)" in again.stdout
 
@@ -93,14 +93,11 @@ def test_exit_codes_when_nothing_can_be_done(site: Settings) -> None:
     assert (empty.exit_code, "comes first" in empty.stderr) == (1, True)
 
 
-def test_a_fault_of_the_grader_is_exit_code_1(site: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_the_grader_is_exit_code_1(site: Settings) -> None:
     ict(site, release, "ict101", "tiny")
     hand_in(site, "alice", "one = 1")
-
-    def broken(*_args: Any, **_given: Any) -> None:
-        raise RuntimeError("ours")
-
-    monkeypatch.setattr("grader.pipeline.grade_submission", broken)
+    store = Store.open(site.database_url, site.places)
+    store.blob(store.newest_submissions("ict101", "tiny")[0].sha256).unlink()
     result = ict(site, grade, "ict101", "tiny")
     assert result.exit_code == 1
     assert "alice" in result.stderr

@@ -207,60 +207,32 @@ def test_bytes_are_on_the_disk_before_the_row_is(store: Store, monkeypatch: pyte
     assert steps == ["fsync file", "fsync folder", "rename", "fsync folder", "commit"]
 
 
-def test_jobs_go_forward(store: Store) -> None:
-    """waiting, running, progress, done; and a killed job starts again from nothing."""
-    job = store.create_job("ict101", "net-subnetting", "teacher")
-    assert (job.state, job.id) == ("waiting", 1)
-    store.start_job(job.id, 3)
-    store.job_progress(job.id, 2, "bob")
-    assert (store.job(job.id).done, store.job(job.id).state, store.job(job.id).message) == (
-        2,
-        "running",
-        "bob",
-    )
-    assert store.start_job(job.id, 3).done == 0
-    store.finish_job(job.id, message="3 graded")
-    failed = store.create_job("ict101", "other", "teacher")
-    store.finish_job(failed.id, failed=True, message="no sandbox")
-
-    assert [(row.state, row.message) for row in store.jobs("ict101")] == [
-        ("failed", "no sandbox"),
-        ("done", "3 graded"),
-    ]
-    assert [row.lab for row in store.jobs("ict101", "other")] == ["other"]
-    with pytest.raises(NotThere):
-        store.job(99)
-
-
 def test_reports_and_feedback(store: Store) -> None:
     """A report replaces the one before; the gradebook's mark comes last; feedback can be released again."""
     offer(store)
     row = store.submit("ict101", "net-subnetting", "alice", WORK)
-    job = store.create_job("ict101", "net-subnetting", "teacher")
+    job, _ = store.open_job("ict101", "net-subnetting", "teacher")
     for points in (1.0, 4.0):
-        store.save_report(
-            Report(
-                submission_id=row.id,
-                job_id=job.id,
-                state="graded",
-                points=points,
-                max_points=5.0,
-                exercises=[{"exercise": "hosts", "points": points, "max_points": 5, "message": ""}],
-                message="",
-                release_sha256=row.sha256,
-                notebooks={"net-subnetting": row.sha256},
-                graded_at=datetime.now(UTC),
-                in_gradebook_at=None,
-            )
+        report = Report(
+            submission_id=row.id,
+            job_id=job.id,
+            state="graded",
+            points=points,
+            max_points=5.0,
+            exercises=[{"exercise": "hosts", "points": points, "max_points": 5, "message": ""}],
+            message="",
+            release_sha256=row.sha256,
+            notebooks={"net-subnetting": row.sha256},
+            graded_at=datetime.now(UTC),
+            in_gradebook_at=None,
         )
-    store.mark_in_gradebook(row.id)
+        store.items_finished(job.id, [(report, "worker")])
+    store.mark_in_gradebook([row.id])
 
     ((submission, report),) = store.reports("ict101", "net-subnetting")
     assert (submission.id, report.points, report.exercises[0]["exercise"]) == (row.id, 4.0, "hosts")
     assert report.in_gradebook_at is not None
     assert store.reports("ict101", "net-subnetting", "bob") == []
-    with pytest.raises(NotThere):
-        store.mark_in_gradebook("0" * 32)
 
     assert store.feedback_of(row.id) is None
     store.release_feedback(row.id, pack({"a.html": b"1"}), "teacher", 4.0, 5.0)

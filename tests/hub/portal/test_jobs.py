@@ -72,11 +72,12 @@ def test_a_second_press_shares_the_job_that_runs(school: Any) -> None:
     assert second.id == first.id
 
 
-def test_a_process_that_dies_without_a_word_is_a_failed_job_and_can_be_started_again(school: Any) -> None:
+def test_a_process_that_dies_without_a_word_is_started_again_but_not_for_ever(school: Any) -> None:
     jobs = jobs_of(school, "os.kill(os.getpid(), 9)")
     job = jobs.grade("ict101", "lab-one", "teacher")
 
     assert ended(jobs, job).state == "failed"
+    assert jobs.log(job).read_text().count("--- job") == 3
     assert "Grade again" in school.store.job(job.id).message
     assert jobs.grade("ict101", "lab-one", "teacher").id != job.id
 
@@ -87,16 +88,32 @@ def test_a_command_that_cannot_start_is_a_failed_job(school: Any) -> None:
     assert jobs.grade("ict101", "lab-one", "teacher").state == "failed"
 
 
-def test_after_a_restart_a_job_lives_as_long_as_its_lock_is_held(school: Any) -> None:
+def test_after_a_restart_a_job_goes_on_unless_its_process_still_holds_the_lock(school: Any) -> None:
     from grader.pipeline import _alone
 
-    job = school.store.create_job("ict101", "lab-one", "teacher")
-    school.store.start_job(job.id, 2)
-    jobs = Jobs(school.store, school.settings)  # knows no process of its own
+    job, _ = school.store.open_job("ict101", "lab-one", "teacher")
+    school.store.start_job(job.id)
+    jobs = jobs_of(school, "time.sleep(3)")  # knows no process of its own
 
     with _alone(school.settings.places, "ict101", "lab-one"):
-        assert jobs.history("ict101", "lab-one")[0].state == "running"
-    assert jobs.history("ict101", "lab-one")[0].state == "failed"
+        jobs.resume()
+        assert not jobs.log(job).exists()
+    jobs.resume()
+
+    assert told(jobs, job)[0][-4:] == [str(job.id), "--", "ict101", "lab-one"]
+    assert school.store.job(job.id).state == "running"
+
+
+def test_what_a_job_left_is_graded_by_a_new_one(school: Any) -> None:
+    jobs = jobs_of(school, "time.sleep(3)")
+    job, _ = school.store.open_job("ict101", "lab-one", "teacher")
+    school.store.plan_items(job.id, school.store.newest_submissions("ict101", "lab-one"))
+    school.store.finish_job(job.id, "cancelled")
+
+    again = jobs.retry(job.id, "teacher")
+
+    assert again.id != job.id
+    assert again.students == [s.username for s in school.store.newest_submissions("ict101", "lab-one")]
 
 
 def test_the_page_after_grade_shows_the_newest_job_first(visit: Any, school: Any, monkeypatch: Any) -> None:

@@ -15,21 +15,20 @@ from grader.models import Report
 def regraded(school: Any) -> Any:
     """Alice's submission, graded again after its feedback was released: 5 points instead of 18."""
     old = school.store.report(school.alices.id)
-    school.store.save_report(
-        Report(
-            submission_id=old.submission_id,
-            job_id=old.job_id,
-            state="graded",
-            points=5.0,
-            max_points=20.0,
-            exercises=[{"exercise": "split", "points": 0.0, "max_points": 10.0, "message": "newly found"}],
-            message="new remark",
-            release_sha256="1" * 64,
-            notebooks={},
-            graded_at=datetime.now(UTC),
-            in_gradebook_at=None,
-        )
+    report = Report(
+        submission_id=old.submission_id,
+        job_id=old.job_id,
+        state="graded",
+        points=5.0,
+        max_points=20.0,
+        exercises=[{"exercise": "split", "points": 0.0, "max_points": 10.0, "message": "newly found"}],
+        message="new remark",
+        release_sha256="1" * 64,
+        notebooks={},
+        graded_at=datetime.now(UTC),
+        in_gradebook_at=None,
     )
+    school.store.items_finished(old.job_id, [(report, "worker")])
     return school
 
 
