@@ -106,7 +106,7 @@ class _Execution:
         limit_s = max(1, min(self.settings.cell_timeout_s, int(self.deadline - monotonic())))
         name = f"Cell {index + 1}"
         try:
-            reply = self._ask(cell.source, outputs.take, check=check, timeout_s=limit_s)
+            reply = self._ask(cell.source, outputs.take, index, check=check, timeout_s=limit_s)
         except TooMuchOutput:
             return f"{name} printed more than {MAX_RECEIVED_BYTES >> 20} MB."
         except TooLarge:
@@ -125,28 +125,36 @@ class _Execution:
             failed = str(reply.get("ename"))[:200]
             if not any(o.output_type == "error" and o.ename == failed for o in outputs.found):
                 outputs.take("error", reply)
-        tampered = reply.get("tampered")
-        if isinstance(tampered, list) and tampered:
-            told = " ".join(str(one)[:200] for one in tampered[:5])
-            self.evidence.append(f"What checks rest on was changed by cell {index + 1} or before it: {told}")
         return None
 
     def _ask(
-        self, code: str, heard: Callable[[str, dict[str, Any]], None], *, check: bool, timeout_s: float
+        self,
+        code: str,
+        heard: Callable[[str, dict[str, Any]], None],
+        index: int,
+        *,
+        check: bool,
+        timeout_s: float,
     ) -> dict[str, Any]:
         if self.kernel is None:
             self.kernel = self.start()
         self.count += 1
-        return self.kernel.run(
+        reply = self.kernel.run(
             self.count, code, check=check, timeout_s=timeout_s, grace_s=GRACE_S, heard=heard
         )
+        tampered = reply.get("tampered")
+        if isinstance(tampered, list) and tampered:
+            told = " ".join(str(one)[:200] for one in tampered[:5])
+            where = f"in cell {index + 1} or before it" if index >= 0 else "in the notebook"
+            self.evidence.append(f"What checks rest on was changed {where}: {told}")
+        return reply
 
     def _canary(self, code: str, fault: Callable[[NotebookNode], str], index: int) -> None:
         """Run a secret cell; one that does not come back as it must is evidence and costs nothing."""
         outputs = Outputs(Room(64))
         left_s = self.deadline - monotonic()
         try:
-            reply = self._ask(code, outputs.take, check=True, timeout_s=max(1, min(5, left_s)))
+            reply = self._ask(code, outputs.take, index, check=True, timeout_s=max(1, min(5, left_s)))
         except KernelEnded as ended:
             self.end = f"Python ended before cell {index + 1}."
             self.reason = ended.exit.reason

@@ -53,6 +53,7 @@ FLUSH_CHARS = 1 << 16
 MAX_LATE_BYTES = 1 << 20  # of what a cell's subprocesses printed
 SENT = ("stream", "display_data", "execute_result", "error", "clear_output")
 MAY_CHANGE = {"input", "print", "open", "_", "__", "___", "get_ipython", "display", "exit", "quit", "help"}
+KEPT_BY_PYTHON = ("__warningregistry__", "__doc__", "__abstractmethods__", "_abc_impl", "__subclasshook__")
 # modules whose names decide what a check finds; those that are loaded already are kept whole
 KEPT_WHOLE = (
     "math", "cmath", "operator", "functools", "itertools", "statistics", "re", "json", "inspect", "types", "random",
@@ -212,13 +213,15 @@ class Rests:
         found = []
         for name, owner, kept in self.names:
             now = vars(owner)
-            for key, value in kept.items():
-                if now.get(key) is not value and not (owner is builtins and key in MAY_CHANGE):
-                    if key in ("__warningregistry__", "__doc__", "__abstractmethods__", "_abc_impl"):
-                        continue
-                    with contextlib.suppress(AttributeError, TypeError):
-                        setattr(owner, key, value)
-                        found.append(f"{name}.{key} had been replaced.")
+            changed = [key for key, value in kept.items() if now.get(key) is not value]
+            if isinstance(owner, type) and len(now) > len(kept):  # a method laid over an inherited one
+                changed += [key for key in now if key not in kept]
+            for key in changed:
+                if key in KEPT_BY_PYTHON or (owner is builtins and key in MAY_CHANGE):
+                    continue
+                with contextlib.suppress(AttributeError, TypeError):
+                    setattr(owner, key, kept[key]) if key in kept else delattr(owner, key)
+                    found.append(f"{name}.{key} had been replaced.")
         for key, module in self.modules.items():
             now_there = sys.modules.get(key)
             if now_there is not module:
