@@ -96,8 +96,8 @@ async def serve(settings: GraderSettings) -> None:
     """Be workers of the scheduler in the settings, each in a process that is replaced when it dies."""
     from distributed import Nanny
 
-    workers = [
-        Nanny(  # type: ignore[no-untyped-call]
+    workers: list[Any] = [
+        Nanny(
             settings.scheduler, nthreads=settings.slots, security=security(settings), memory_limit=0
         )
         for _ in range(worker_count(settings))

@@ -301,7 +301,7 @@ def _notebook(notebook: Notebook, released: bytes | None) -> ReleasedNotebook:
     grades = {c.name: c for c in notebook.grade_cells}
     tasks = {c.name: c for c in notebook.task_cells}
     solutions = {c.name for c in notebook.solution_cells}
-    order, exercises = _order(released)
+    order, exercises, last = _order(released)
     cells = [
         ReleasedCell(
             name=cell.name,
@@ -314,6 +314,7 @@ def _notebook(notebook: Notebook, released: bytes | None) -> ReleasedNotebook:
             locked=bool(cell.locked),
             points=_points(grades.get(cell.name) or tasks.get(cell.name)),
             exercise=exercises.get(cell.name, cell.name),
+            last=cell.name in last,
         )
         for cell in notebook.source_cells
     ]
@@ -326,12 +327,13 @@ def _points(cell: Any) -> float | None:
     return None if cell is None else float(cell.max_score)
 
 
-def _order(released: bytes | None) -> tuple[dict[str, int], dict[str, str]]:
-    """Place of each nbgrader cell in the released notebook, and the exercise it counts for."""
+def _order(released: bytes | None) -> tuple[dict[str, int], dict[str, str], set[str]]:
+    """Place of each nbgrader cell in the released notebook, the exercise it counts for, and those that run last."""
     places: dict[str, int] = {}
     exercises: dict[str, str] = {}
+    last: set[str] = set()
     if released is None:
-        return places, exercises
+        return places, exercises, last
     for index, cell in enumerate(nbformat.reads(released.decode("utf-8"), as_version=4).cells):
         name = cell.metadata.get("nbgrader", {}).get("grade_id")
         if name is None:
@@ -340,7 +342,9 @@ def _order(released: bytes | None) -> tuple[dict[str, int], dict[str, str]]:
         exercise = cell.metadata.get("ictlabs", {}).get("exercise")
         if isinstance(exercise, str):
             exercises[name] = exercise
-    return places, exercises
+        if cell.metadata.get("ictlabs", {}).get("last") is True:
+            last.add(name)
+    return places, exercises, last
 
 
 def _bytes(notebook: NotebookNode) -> bytes:

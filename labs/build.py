@@ -26,6 +26,9 @@ line, then the code. A cell without a key is an ordinary cell that the student m
                        not empty. `%%bash` and other cell magics work (first line of the code).
 `:check: EXERCISE`     A check: locked. Without `:hidden:` the student sees it and may run it.
 `:hidden: true`        With `:check:`: only the grader has this cell's code.
+`:hidden: last`        The same, and it runs when every other cell has run, with the names as they were at its place: no
+                       answer can look at it. For checks of values and functions; not for what later cells may change
+                       in the system (files, services, networks).
 `:points: N`           With `:check:`: the points of this cell. Leave it out when the exercise has one
                        check cell; with more, each has one (0 is allowed) and they add up to the exercise's
                        points in lab.toml.

@@ -84,8 +84,8 @@ def _kind(lab: Lab, number: int, cell: NotebookNode) -> str:
         )
     if kind == "setup" and not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", str(exercise)):
         raise LabError(f"{where}: setup: {exercise!r} is not an id. Use letters, digits and hyphens.")
-    if cell.metadata.get("hidden", True) is not True:
-        raise LabError(f"{where}: hidden: may only be `true`. Leave the line out for a visible check.")
+    if cell.metadata.get("hidden", True) not in (True, "last"):
+        raise LabError(f"{where}: hidden: is `true` or `last`. Leave the line out for a visible check.")
     return kind
 
 
@@ -152,6 +152,8 @@ def _source_cell(
     metadata: dict[str, Any] = {"nbgrader": meta}
     if kind != "setup":
         metadata["ictlabs"] = {"exercise": cell.metadata[kind]}
+        if cell.metadata.get("hidden") == "last":
+            metadata["ictlabs"]["last"] = True
     if meta["grade"]:
         meta["points"] = int(points) if float(points).is_integer() else float(points)
     return _new_cell(cell.cell_type, source, re.sub(r"[^A-Za-z0-9_-]", "-", grade_id)[:64], metadata)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
@@ -49,8 +50,11 @@ def execute(
     run = _Execution(start, settings, canaries)
     try:
         for index, cell in enumerate(nb.cells):
-            if cell.cell_type == "code":
+            if cell.cell_type == "code" and cell.metadata.get("ictlabs", {}).get("last"):
+                run.put_off(cell, index)
+            elif cell.cell_type == "code":
                 run.cell(cell, index)
+        run.put_off_checks()
         run.last_canaries()
     finally:
         run.close()
@@ -76,6 +80,8 @@ class _Execution:
         self.reason = ""
         self.evidence: list[str] = []
         self.count = 0
+        self.later: list[tuple[NotebookNode, int]] = []
+        self.names_of: int | None = None
 
     def cell(self, cell: NotebookNode, index: int) -> None:
         """Run one cell, and a canary before it where one is planted."""
@@ -100,6 +106,20 @@ class _Execution:
         if self.end is not None:
             void(cell, "NotRun", self.end)
             self.close()
+
+    def put_off(self, cell: NotebookNode, index: int) -> None:
+        """Keep the names as they are here for a check that runs last: nothing of the submission sees its text before."""
+        self.later.append((cell, index))
+        if self.end is None and self.kernel is not None:
+            with contextlib.suppress(Unresponsive, TooLarge, KernelEnded):  # the next cell says so
+                self.kernel.keep(index)
+
+    def put_off_checks(self) -> None:
+        """Run the checks that were put off, each with the names of its place."""
+        for cell, index in self.later:
+            self.names_of = index
+            self.cell(cell, index)
+        self.names_of = None
 
     def _run(self, cell: NotebookNode, index: int, outputs: Outputs, *, check: bool) -> str | None:
         """Run the cell; return why nothing can run after it, or None."""
@@ -140,7 +160,13 @@ class _Execution:
             self.kernel = self.start()
         self.count += 1
         reply = self.kernel.run(
-            self.count, code, check=check, timeout_s=timeout_s, grace_s=GRACE_S, heard=heard
+            self.count,
+            code,
+            check=check,
+            names_of=self.names_of,
+            timeout_s=timeout_s,
+            grace_s=GRACE_S,
+            heard=heard,
         )
         tampered = reply.get("tampered")
         if isinstance(tampered, list) and tampered:

@@ -16,6 +16,7 @@ class ReleasedCell:
 
     source: with the hidden tests. points: None for what earns nothing.
     exercise: whose points they are; in an ordinary nbgrader notebook each graded cell is one.
+    last: a check that runs when every other cell has run, with the names as they were at its place.
     """
 
     name: str
@@ -28,6 +29,7 @@ class ReleasedCell:
     locked: bool
     points: float | None
     exercise: str
+    last: bool = False
 
     @property
     def is_check(self) -> bool:
@@ -92,7 +94,7 @@ class ReleasedLab:
     def fingerprint(self) -> str:
         """Changes with anything that could change a mark, also hidden tests, which students do not have."""
         held = [
-            [n.name, [[c.name, c.source, c.points, c.exercise, c.metadata()] for c in n.cells]]
+            [n.name, [[c.name, c.source, c.points, c.exercise, c.last, c.metadata()] for c in n.cells]]
             for n in self.notebooks
         ]
         return hashlib.sha256(json.dumps([self.sha256, held], sort_keys=True).encode()).hexdigest()

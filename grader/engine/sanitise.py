@@ -163,8 +163,7 @@ def _relocked(
     made = _cell(original.cell_type, original.source if original.locked else cell.source)
     if original.cell_type != "code" and not original.locked and "attachments" in cell:
         made["attachments"] = cell["attachments"]
-    made.metadata["nbgrader"] = nbformat.from_dict(original.metadata())
-    return made
+    return _marked(made, original)
 
 
 def _put_back(
@@ -190,7 +189,14 @@ def _put_back(
 
 def _restored(original: ReleasedCell) -> NotebookNode:
     cell = _cell(original.cell_type, original.source)
+    return _marked(cell, original)
+
+
+def _marked(cell: NotebookNode, original: ReleasedCell) -> NotebookNode:
+    """Give a cell its metadata: all of it is the release's."""
     cell.metadata["nbgrader"] = nbformat.from_dict(original.metadata())
+    if original.last:
+        cell.metadata["ictlabs"] = NotebookNode(last=True)
     return cell
 
 

@@ -4,7 +4,8 @@ Mounted beside jail.py and zygote.py into containers of any image; it needs noth
 before anything of a submission is here; `Kernel.serve` runs in a fork of that, inside the walls.
 
 Messages both ways are frames: four bytes of length (big endian), then JSON. In comes
-    {"cell": n, "code": text, "check": bool}        a check leaves no trace of its source behind
+    {"cell": n, "code": text, "check": bool, "names_of": place or null}    a check leaves no trace of its source behind
+    {"keep": place}                                 keep the names as they are now; answered by ["done", {"kept": place}]
 out go, for one cell, any number of
     ["stream", {"name", "text"}]  ["display_data", {...}]  ["execute_result", {...}]  ["error", {...}]  ["clear_output", {}]
 with the contents of Jupyter's messages of these names, and one
@@ -303,6 +304,7 @@ class Kernel:
         # would format each error a second time, for a history that nobody keeps
         shell._format_exception_for_storage = lambda *_args, **_kwargs: []
         self.streams = [Printed("stdout", 1), Printed("stderr", 2)]
+        self.places: dict[int, dict[str, Any]] = {}
         self.rests = Rests(self.shell, self.kernel)
         self._warm()
 
@@ -349,9 +351,31 @@ class Kernel:
         loop = self._new_loop()
         self.channel.send("ready", {})
         while (asked := self.channel.receive()) is not None:
-            self._run(loop, asked)
+            if "keep" in asked:
+                self.places[asked["keep"]] = dict(self.shell.user_ns)
+                self.channel.send("done", {"kept": asked["keep"]})
+                continue
+            with self._names(asked.get("names_of")):
+                self._run(loop, asked)
             if os.getpid() != self.channel.pid:
                 os._exit(0)  # a child that a cell forked: the next cell is not for it
+
+    @contextlib.contextmanager
+    def _names(self, place: int | None) -> Iterator[None]:
+        """Give a cell the names of a place that was kept; afterwards those of now again."""
+        kept = self.places.get(place) if place is not None else None
+        if kept is None:
+            yield
+            return
+        names = self.shell.user_ns
+        now = dict(names)
+        names.clear()
+        names.update(kept)
+        try:
+            yield
+        finally:
+            names.clear()
+            names.update(now)
 
     def _run(self, loop: asyncio.AbstractEventLoop, asked: dict[str, Any]) -> None:
         tampered = self.rests.restore() if asked["check"] else []

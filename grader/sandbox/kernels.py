@@ -65,17 +65,19 @@ class LiveKernel:
         code: str,
         *,
         check: bool,
+        names_of: int | None = None,
         timeout_s: float,
         grace_s: float,
         heard: Callable[[str, dict[str, Any]], None],
     ) -> dict[str, Any]:
         """Run one cell; every message goes to `heard`, the last one is returned (cells.py names its keys).
 
+        names_of: a place that was kept; the cell finds its names as they were there.
         After `timeout_s` the cell is interrupted (`timed_out`) and has `grace_s` to end. Raises Unresponsive,
         KernelEnded, TooLarge; whatever `heard` raises comes through.
         """
         self.timed_out = False
-        self._send({"cell": number, "code": code, "check": check})
+        self._send({"cell": number, "code": code, "check": check, "names_of": names_of})
         deadline = time.monotonic() + timeout_s
         while True:
             try:
@@ -91,6 +93,17 @@ class LiveKernel:
                 heard(kind, content)
             elif content.get("cell") == number:
                 return content
+
+    def keep(self, place: int) -> None:
+        """Keep the names as they are now, for `run`. Raises as `run` does."""
+        self._send({"keep": place})
+        while True:
+            try:
+                kind, content = self._receive(time.monotonic() + END_S)
+            except TimeoutError as error:
+                raise Unresponsive from error
+            if kind == "done" and content.get("kept") == place:
+                return
 
     def interrupt(self) -> None:
         """Send SIGINT to the kernel itself."""

@@ -33,7 +33,9 @@ def command() -> None:
 
 @command.command("list")
 @click.argument("course", required=False)
-@click.option("--all", "everything", is_flag=True, help="Also those that are over; otherwise the newest twenty.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Also those that are over; otherwise the newest twenty."
+)
 @click.pass_obj
 def list_jobs(settings: Settings, *, course: str | None, everything: bool) -> None:
     """List jobs, newest first."""
@@ -109,7 +111,9 @@ def resume(context: click.Context) -> None:
 
 
 def _run(context: click.Context, job: Job) -> None:
-    context.invoke(grade, course=job.course, lab=job.lab, job_id=job.id, students=(), workers=None, regrade=False)
+    context.invoke(
+        grade, course=job.course, lab=job.lab, job_id=job.id, students=(), workers=None, regrade=False
+    )
 
 
 @contextmanager
@@ -137,7 +141,16 @@ def _took(item: JobItem) -> str:
 def _as_json(job: Job, items: list[JobItem], evidence: dict[str, list[str]]) -> dict[str, Any]:
     names = ("id", "course", "lab", "state", "requested_by", "students", "regrade", "total", "done", "message",
              "created_at", "started_at", "finished_at")  # fmt: skip
-    of_item = ("submission_id", "username", "state", "attempts", "started_at", "finished_at", "worker", "message")
+    of_item = (
+        "submission_id",
+        "username",
+        "state",
+        "attempts",
+        "started_at",
+        "finished_at",
+        "worker",
+        "message",
+    )
     return {name: getattr(job, name) for name in names} | {
         "submissions": [
             {name: getattr(item, name) for name in of_item}

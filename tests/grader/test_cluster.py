@@ -45,7 +45,7 @@ def grade(course: Any, **options: Any) -> Any:
 
 
 def assert_each_graded_once(course: Any, job: int, killed: list[int]) -> None:
-    assert course.marks() == {name: (2, False) for name in STUDENTS}
+    assert course.marks() == dict.fromkeys(STUDENTS, (2, False))
     assert sorted(step.username for step in course.steps) == STUDENTS
     items = course.store.items(job)
     assert {item.state for item in items} == {"graded"}
@@ -88,7 +88,7 @@ def test_workers_of_a_scheduler_elsewhere_grade_too(course: Any, scheduler: str,
     for name in STUDENTS:
         course.hand_in(name, course.notebook(add=SLOW))
     course.settings = course.settings.model_copy(update={"scheduler": scheduler})
-    with pytest.raises(GradingError, match="it has no workers. `ict worker"):
+    with pytest.raises(GradingError, match="it has no workers"):
         grade(course)
     settings = tmp_path / "ictlabs.toml"
     settings.write_text(

@@ -103,7 +103,7 @@ def test_written_answer_setup_and_second_check(folder: Path, change: Change) -> 
         (":points: 1", ":points: 2", "have 4 points, lab.toml says 3"),
         (":points: 1", ":points: many", "needs a number"),
         (":points: 1\n", "", "needs a number"),
-        (":hidden: true", ":hidden: false", "may only be `true`"),
+        (":hidden: true", ":hidden: false", "is `true` or `last`"),
         ("    ### END SOLUTION\n", "", "stand in pairs"),
         ("    ### END SOLUTION\n", "    # END SOLUTION\n", "stand in pairs"),
         (

@@ -167,6 +167,21 @@ def test_a_hidden_check_that_has_run_cannot_be_read_by_the_next_answer(
     assert "NUMBERS[0], 41" not in said
 
 
+def test_a_check_that_runs_last_is_nowhere_before_and_finds_the_names_of_its_place(
+    bench: Any, cell: Callable[..., Any], points: Callable[..., Any]
+) -> None:
+    from dataclasses import replace
+
+    first = bench.released.notebooks[0]
+    cells = tuple(replace(c, last=c.name == "check-add") for c in first.cells)
+    bench.released = replace(bench.released, notebooks=(replace(first, cells=cells),))
+    spoils = "add = None\nNUMBERS = []\nprint(In)\ndef double(n):\n    return 2 * n"
+    graded = bench.grade(bench.solved(double=spoils))
+    assert points(graded) == {"add": 2, "double": 3, "why": 0}
+    assert "should be 3" not in str(cell(graded.notebooks["sums"], "double").outputs)
+    assert points(bench.grade(bench.solved(add=WRONG, double="def add(a, b):\n    return a + b")))["add"] == 0
+
+
 def test_a_background_process_is_gone_before_the_next_submission(
     bench: Any, points: Callable[..., Any]
 ) -> None:
