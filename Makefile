@@ -1,12 +1,13 @@
 # `make up` and `make test` do all the set-up they need. Everything else is `ict --help`.
 PYTHON ?= python3
 ARGS ?=
-.PHONY: up test check docker lock clean
+.PHONY: up test conformance check docker lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make up      set up everything and start a demo site on http://127.0.0.1:8000"
 	@echo "make test    set up and run every check and test        (ARGS='tests/labs -x' for some)"
+	@echo "make conformance  nbgrader's own tests, with our exchange and our engine behind them"
 	@echo "make check   lint, types and layers only"
 	@echo "make docker  install and start a Docker Engine (as root, on Debian or Ubuntu)"
 	@echo "make lock    write requirements.lock and the images' locks anew"
@@ -17,6 +18,9 @@ up: .venv/ready
 
 test: .venv/ready
 	@tests/run $(ARGS)
+
+conformance: .venv/ready
+	.venv/bin/python -m pytest tests/conformance $(ARGS)
 
 check: .venv/ready
 	.venv/bin/ruff check .

@@ -97,9 +97,7 @@ async def serve(settings: GraderSettings) -> None:
     from distributed import Nanny
 
     workers: list[Any] = [
-        Nanny(
-            settings.scheduler, nthreads=settings.slots, security=security(settings), memory_limit=0
-        )
+        Nanny(settings.scheduler, nthreads=settings.slots, security=security(settings), memory_limit=0)
         for _ in range(worker_count(settings))
     ]
     await asyncio.gather(*workers)
