@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator
@@ -24,6 +25,7 @@ from hub.portal.login import Login, LoginNeeded, Visitor
 from hub.portal.pages.instructor import instructor_pages
 from hub.portal.pages.server import server_pages
 from hub.portal.pages.student import student_pages
+from hub.portal.progress import progress_routes
 from hub.portal.render import HERE, Render
 from hub.portal.sessions import Sessions
 from hub.portal.starts import Starts
@@ -75,6 +77,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(desk.jobs.resume)  # a restart goes on where it was
         yield
         await desk.starts.close()
         await hub.close()
@@ -82,7 +85,7 @@ def create_app(
     app = FastAPI(title="ICT Labs", openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.add_middleware(SecurityHeaders)
     below = prefix.rstrip("/")
-    for router in (student_pages(desk), server_pages(desk), instructor_pages(desk)):
+    for router in (student_pages(desk), server_pages(desk), instructor_pages(desk), progress_routes(desk)):
         app.include_router(router, prefix=below)
     app.include_router(exchange_router(store, settings.grader.exchange, _caller(hub)), prefix=below)
     _doors(app, desk)
