@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
+from importlib.metadata import version
 from pathlib import Path
 
 from grader.ownership import give, site_gid, site_uid
@@ -14,9 +16,18 @@ from grader.settings import Places
 
 STEPS = ("source", "release", "submitted", "autograded", "feedback")
 CONFIG = '''"""Settings of this course for nbgrader's own tools. The site never runs this file."""
+import os
+from pathlib import Path
+
 c = get_config()
 c.CourseDirectory.course_id = {course!r}
 c.Exchange.path_includes_course = True
+
+# On the server `nbgrader autograde` runs what students handed in inside the walls: see docs/operator.md.
+_kernels = Path(__file__).resolve().parents[2] / "jupyter"
+if _kernels.is_dir():
+    os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(_kernels), os.environ.get("JUPYTER_PATH")]))
+    c.Execute.kernel_name = "ictlabs-sandbox"
 '''
 
 
@@ -25,12 +36,33 @@ def create_course_folder(places: Places, course: str) -> Path:
     root = places.course(course)
     fresh = not root.exists()
     root.mkdir(mode=0o755, parents=True, exist_ok=True)
+    _lay_kernelspec(places)
     if fresh:
         for step in STEPS:
             (root / step).mkdir()
         (root / "nbgrader_config.py").write_text(CONFIG.format(course=course), encoding="utf-8")
         give(root)
     return root
+
+
+def _lay_kernelspec(places: Places) -> None:
+    """Offer nbgrader's own tools on this server a kernel inside the walls (grader.sandbox.provisioner)."""
+    folder = places.data / "jupyter" / "kernels" / "ictlabs-sandbox"
+    if (folder / "kernel.json").exists():
+        return
+    spec = {
+        "argv": ["python3", "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        "display_name": "Python inside the walls",
+        "language": "python",
+        "metadata": {
+            "kernel_provisioner": {
+                "provisioner_name": "ictlabs-sandbox",
+                "config": {"image": f"ictlabs/base:{version('ictlabs')}"},
+            }
+        },
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "kernel.json").write_text(json.dumps(spec, indent=1), encoding="utf-8")
 
 
 def replace_folder(root: Path, relative: str, files: Mapping[str, bytes]) -> None:

@@ -21,8 +21,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from grader.archives import ArchiveRefused, ArchiveTooLarge, Entry, inspect
-from grader.models import Feedback, Release, Submission
-from grader.names import NameRefused, check_course, check_lab, is_submission_id
+from grader.models import Feedback, Job, Release, Submission
+from grader.names import NameRefused, check_course, check_lab, check_username, is_submission_id
 from grader.people import Person
 from grader.settings import ExchangeSettings
 from grader.store import NotThere, Store, TooMany, Withdrawn
@@ -40,6 +40,9 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (Withdrawn, 409),
     (NotThere, 404),
 )
+
+
+Grade = Callable[[str, str, str, str], Job]
 
 
 class _Sentences(APIRoute):
@@ -72,15 +75,47 @@ class _Sentences(APIRoute):
 
 
 def exchange_router(
-    store: Store, settings: ExchangeSettings, person: Callable[..., Awaitable[Person]]
+    store: Store,
+    settings: ExchangeSettings,
+    person: Callable[..., Awaitable[Person]],
+    grade: Grade | None = None,
 ) -> APIRouter:
-    """Routes under /api/exchange. `person`: the dependency that says who asks, or answers 401 or 403 itself."""
+    """Routes under /api/exchange. `person`: the dependency that says who asks, or answers 401 or 403 itself.
+
+    grade: starts or joins a job (course, lab, by whom, student), for Formgrader's Autograde.
+    """
     router = APIRouter(prefix="/api/exchange", route_class=_Sentences)
     who = Depends(person)
     _release_routes(router, store, settings, who)
     _submission_routes(router, store, settings, who)
     _feedback_routes(router, store, settings, who)
+    if grade is not None:
+        _grading_routes(router, store, grade, who)
     return router
+
+
+def _grading_routes(router: APIRouter, store: Store, grade: Grade, who: Any) -> None:
+    @router.post("/grading/{course}/{lab}", status_code=201)
+    def begin(course: str, lab: str, student: str, person: Person = who) -> dict[str, Any]:
+        """Grade what one student handed in, once more if it is graded already."""
+        _instructor(person, course)
+        store.find_release(course, check_lab(lab))
+        if check_username(student) not in {row.username for row in store.newest_submissions(course, lab)}:
+            raise HTTPException(404, f"{student} has not handed in {lab}. There is nothing to grade.")
+        return _shown_job(grade(course, lab, person.name, student))
+
+    @router.get("/grading/{course}/{lab}/{number}")
+    def look(course: str, lab: str, number: int, person: Person = who) -> dict[str, Any]:
+        """How far a job is."""
+        _instructor(person, course)
+        job = store.job(number)
+        if (job.course, job.lab) != (course, lab):
+            raise HTTPException(404, f"Job {number} is not about {lab} of {course}.")
+        return _shown_job(job)
+
+
+def _shown_job(job: Job) -> dict[str, Any]:
+    return {name: getattr(job, name) for name in ("id", "state", "done", "total", "message")}
 
 
 def _release_routes(router: APIRouter, store: Store, settings: ExchangeSettings, who: Any) -> None:

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.responses import RedirectResponse, Response
 
 from grader.exchange import exchange_router
+from grader.models import Job
 from grader.people import Person
 from grader.store import Store
 from hub.portal.desk import Desk
@@ -87,7 +88,13 @@ def create_app(
     below = prefix.rstrip("/")
     for router in (student_pages(desk), server_pages(desk), instructor_pages(desk), progress_routes(desk)):
         app.include_router(router, prefix=below)
-    app.include_router(exchange_router(store, settings.grader.exchange, _caller(hub)), prefix=below)
+
+    def grade(course: str, lab: str, by: str, student: str) -> Job:
+        return desk.jobs.grade(course, lab, by, [student], regrade=True)
+
+    app.include_router(
+        exchange_router(store, settings.grader.exchange, _caller(hub), grade=grade), prefix=below
+    )
     _doors(app, desk)
     _errors(app, desk)
     return app

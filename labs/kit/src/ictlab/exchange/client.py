@@ -96,6 +96,15 @@ class Service:
         """Let a student read feedback."""
         return self._send(f"/feedback/{quote(course)}/{quote(lab)}/{quote(submission_id)}", archive)
 
+    def grade(self, course: str, lab: str, student: str) -> dict[str, Any]:
+        """Have the site grade what a student handed in: the job that does it."""
+        path = f"/grading/{quote(course)}/{quote(lab)}"
+        return dict(_decoded(self._request("POST", path, params={"student": student})))
+
+    def job(self, course: str, lab: str, number: int) -> dict[str, Any]:
+        """How far a job is."""
+        return dict(_decoded(self._request("GET", f"/grading/{quote(course)}/{quote(lab)}/{number}")))
+
     def _json(self, path: str, params: Mapping[str, str]) -> Any:
         query = {name: value for name, value in params.items() if value}
         key = (self.url, self._token, path + "?" + repr(sorted(query.items())))
