@@ -13,10 +13,14 @@ from nbgrader import utils
 
 from grader.engine.canaries import Canaries
 from grader.engine.outputs import MAX_RECEIVED_BYTES, Outputs, Room, TooMuchOutput, error
+from grader.engine.sanitise import scrubbed
 from grader.sandbox.kernels import KernelEnded, LiveKernel, TooLarge, Unresponsive
 from grader.settings import SandboxSettings
 
 GRACE_S = 4  # for an interrupted cell to end, as nbclient waits for the last outputs
+
+# what reading a message may end in that ipykernel would never send
+ODD = (RecursionError, AttributeError, KeyError, TypeError, ValueError)
 
 ENDINGS = {
     "memory": "used more than the {memory_mb} MB of memory it may have",
@@ -129,7 +133,7 @@ class _Execution:
             reply = self._ask(cell.source, outputs.take, index, check=check, timeout_s=limit_s)
         except TooMuchOutput:
             return f"{name} printed more than {MAX_RECEIVED_BYTES >> 20} MB."
-        except TooLarge:
+        except (TooLarge, *ODD):
             return f"{name} printed too much at once, or broke the connection to its kernel."
         except Unresponsive:
             return f"{name} ran longer than {self.settings.cell_timeout_s} s and could not be interrupted."
@@ -170,7 +174,7 @@ class _Execution:
         )
         tampered = reply.get("tampered")
         if isinstance(tampered, list) and tampered:
-            told = " ".join(str(one)[:200] for one in tampered[:5])
+            told = scrubbed(" ".join(one[:200] for one in tampered[:5] if isinstance(one, str)))
             where = f"in cell {index + 1} or before it" if index >= 0 else "in the notebook"
             self.evidence.append(f"What checks rest on was changed {where}: {told}")
         return reply
@@ -185,7 +189,7 @@ class _Execution:
             self.end = f"Python ended before cell {index + 1}."
             self.reason = ended.exit.reason
             return
-        except (TooMuchOutput, TooLarge, Unresponsive):
+        except (TooMuchOutput, TooLarge, Unresponsive, *ODD):
             self.end = f"Python did not answer before cell {index + 1}."
             return
         if reply.get("status") == "error" and not any(o.output_type == "error" for o in outputs.found):

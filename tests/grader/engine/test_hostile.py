@@ -181,3 +181,27 @@ def _size(graded: Any) -> int:
         nbformat.validate(notebook)
         nbformat.writes(notebook).encode("utf-8")
     return sum(len(json.dumps(notebook)) for notebook in graded.notebooks.values())
+
+
+FRAMES = {
+    "nested": "'[\"stream\", ' + '{\"text\": ' * 900 + '1' + '}' * 900 + ']'",
+    "no text": '\'["stream", {"text": {"a": []}, "name": []}]\'',
+    "odd result": '\'["execute_result", {"data": [1], "execution_count": []}]\'',
+    "odd error": '\'["error", {"traceback": {"a": 1}, "ename": [], "evalue": {}}]\'',
+    "long number": "'[\"stream\", {\"text\": ' + '9' * 9999 + '}]'",
+    "half a character": '\'["done", {"cell": 3, "status": "error", "ename": "\\\\ud800", "tampered": ["\\\\ud800"]}]\'',
+    "done with lists": '\'["done", {"cell": 3, "status": [], "tampered": [[[]]], "execution_count": {}}]\'',
+    "not a pair": "'[1, 2, 3]'",
+}
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_frames_that_no_kernel_sends_are_never_a_fault_of_ours(bench: Any, frame: str) -> None:
+    send = (
+        f"import struct\ndata = ({FRAMES[frame]}).encode()\n"
+        "get_ipython().kernel.session.channel.end.sendall(struct.pack('>I', len(data)) + data)\n"
+        "def add(a, b):\n    return a + b"
+    )
+    graded = bench.grade(bench.solved(add=send))
+    json.dumps([graded.evidence, graded.message]).encode()
+    " ".join([*graded.evidence, graded.message]).encode()
