@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -220,7 +221,7 @@ class OurSite:
             seconds,
         ]
         names = ("start", "first_report", "reports", "end")
-        pairs = zip(moments, moments[1:], strict=False)
+        pairs = itertools.pairwise(moments)
         return {name: round(after - before, 2) for name, (before, after) in zip(names, pairs, strict=True)}
 
 

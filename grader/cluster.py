@@ -24,6 +24,9 @@ def worker_count(settings: GraderSettings) -> int:
 
 def get_ready() -> None:
     """Begin to import what workers need, in a process that they are forked from, while this one does its own."""
+    os.environ.setdefault(
+        "DASK_LOGGING__DISTRIBUTED", "error"
+    )  # Dask reads it when it is imported; its INFO is no news
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["distributed", "distributed.nanny", "distributed.worker", "grader.work"])
     forkserver.ensure_running()
@@ -32,6 +35,7 @@ def get_ready() -> None:
 @contextlib.contextmanager
 def open_client(settings: GraderSettings) -> Iterator[Any]:
     """Yield a distributed.Client with workers behind it. Raises ClusterError."""
+    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "error")
     import dask  # takes half a second: only a job that has something to grade pays for it
     from distributed import Client, LocalCluster
 

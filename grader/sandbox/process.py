@@ -113,7 +113,10 @@ class ChildZygote(ZygoteProcess):
         """Say what it printed if it is gone, else None."""
         if self.process.poll() is None:
             return None
-        return self.folder.output(4000).decode(errors="replace") or f"exit code {self.process.returncode}"
+        with contextlib.suppress(FileNotFoundError):  # removed by `kill`
+            if said := self.folder.output(4000).decode(errors="replace"):
+                return said
+        return f"exit code {self.process.returncode}"
 
     def kill(self) -> None:
         """End it; its kernels' guards see that and end too."""
