@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import multiprocessing
 import os
+import signal
 from collections.abc import Iterator
 from multiprocessing import forkserver
 from typing import Any
 
 from grader.settings import GraderSettings
+
+CLOSE_S = 10  # for a worker to leave in good order
 
 
 class ClusterError(Exception):
@@ -97,13 +100,27 @@ def _remote(settings: GraderSettings) -> Iterator[Any]:
 
 
 async def serve(settings: GraderSettings) -> None:
-    """Be workers of the scheduler in the settings, each in a process that is replaced when it dies."""
+    """Be workers of the scheduler in the settings until SIGINT or SIGTERM, each in a process that is replaced."""
     from distributed import Nanny
+
+    told = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
 
     workers: list[Any] = [
         Nanny(settings.scheduler, nthreads=settings.slots, security=security(settings), memory_limit=0)
         for _ in range(worker_count(settings))
     ]
+    lives = asyncio.ensure_future(_live(workers))
+    stop = asyncio.ensure_future(told.wait())
+    await asyncio.wait([lives, stop], return_when=asyncio.FIRST_COMPLETED)
+    if stop.done():  # the scheduler gives what they were at to others
+        await asyncio.gather(*(worker.close(timeout=CLOSE_S, reason="stopped") for worker in workers))
+    stop.cancel()
+    await lives
+
+
+async def _live(workers: list[Any]) -> None:
     await asyncio.gather(*workers)
     await asyncio.gather(*(worker.finished() for worker in workers))
 

@@ -36,5 +36,4 @@ def command(settings: Settings, *, scheduler: str | None) -> None:
         asyncio.run(cluster.serve(grader))
     except (cluster.ClusterError, OSError) as error:
         raise click.ClickException(str(error)) from error
-    except KeyboardInterrupt:
-        click.echo("Stopped.")
+    click.echo("Stopped.")

@@ -35,7 +35,11 @@ from hub.settings import Settings
 log = logging.getLogger("ictlabs.portal")
 
 _AUTHORIZATION = re.compile(r"(?:token|bearer) +(\S{8,256})", re.IGNORECASE)
-_STATIC = {"style.css": "text/css; charset=utf-8", "mark.svg": "image/svg+xml"}
+_STATIC = {
+    "style.css": "text/css; charset=utf-8",
+    "progress.js": "text/javascript; charset=utf-8",
+    "mark.svg": "image/svg+xml",
+}
 _OUR_FAULT = "The portal has a fault of its own. Nothing of yours is lost. Try again, then tell the operator."
 
 

@@ -9,6 +9,7 @@ PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; frame-src 'self'; form-action 'self'; "
     "frame-ancestors 'none'; base-uri 'none'"
 )
+LIVE_POLICY = f"{PAGE_POLICY}; script-src 'self'; connect-src 'self'"  # while there is something to listen to
 # Feedback holds what a student made: an origin of its own, no script, nothing loaded, our own page around it at most.
 FEEDBACK_POLICY = (
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; base-uri 'none'; "

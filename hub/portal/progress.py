@@ -14,13 +14,11 @@ from grader.database import NotThere
 from grader.models import Job
 from grader.store import RecordError, Store
 from hub.portal.desk import Desk, no_page
-from hub.portal.headers import PAGE_POLICY
 from hub.portal.jobs import UNDER_WAY
 from hub.portal.login import Visitor
 
 LOOK_S = 0.5  # between two looks at the record, which another process writes
 ALIVE_S = 15  # a comment is sent at least this often, so that proxies keep the line open
-LIVE_POLICY = f"{PAGE_POLICY}; script-src 'self'; connect-src 'self'"  # for the one page that listens
 
 _Form = tuple[Visitor, dict[str, str]]
 

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
+from hub.portal.headers import LIVE_POLICY
 from hub.portal.login import Visitor
 from hub.settings import Settings
 
@@ -41,7 +42,8 @@ class Render:
     def __init__(self, settings: Settings, *, prefix: str, hub_prefix: str, mode: str) -> None:
         """`prefix`, `hub_prefix`: paths of the portal and of the hub, with a slash at the end."""
         self._zone = ZoneInfo(settings.site.timezone)
-        style = hashlib.sha256((HERE / "static" / "style.css").read_bytes()).hexdigest()[:16]
+        files = sorted((HERE / "static").iterdir())
+        version = hashlib.sha256(b"".join(each.read_bytes() for each in files)).hexdigest()[:16]
         self._jinja = Environment(
             loader=FileSystemLoader(HERE / "templates"),
             autoescape=True,
@@ -55,17 +57,23 @@ class Render:
             "zone": settings.site.timezone,
             "base": prefix,
             "hub": hub_prefix,
-            "style": style,
+            "version": version,
             "banner": BANNERS.get(mode),
         }
 
     def page(
         self, template: str, visitor: Visitor | None = None, status: int = 200, **values: Any
     ) -> HTMLResponse:
-        """A whole page, for `visitor` or for nobody in particular."""
+        """A whole page, for `visitor` or for nobody in particular.
+
+        refresh_s: the page loads itself again after so many seconds. live: it runs progress.js in place of that.
+        """
+        values = {"refresh_s": 0, "live": False} | values
         values |= {"visitor": visitor, "notice": visitor.session.take_notice() if visitor else ""}
-        values.setdefault("refresh_s", 0)
-        return HTMLResponse(self._jinja.get_template(template).render(values), status)
+        page = HTMLResponse(self._jinja.get_template(template).render(values), status)
+        if values["live"]:
+            page.headers["Content-Security-Policy"] = LIVE_POLICY
+        return page
 
     def moment(self, when: datetime) -> Markup:
         """A moment in the site's time zone, exact for machines."""

@@ -17,7 +17,6 @@ from hub.portal.desk import Desk, no_page
 from hub.portal.jobs import UNDER_WAY
 from hub.portal.login import Visitor
 from hub.portal.overview import by_due_time, class_table, mark_of
-from hub.portal.progress import LIVE_POLICY
 
 if TYPE_CHECKING:  # imported when it is needed: it brings nbgrader with it
     from grader.feedback import FeedbackResult
@@ -73,7 +72,7 @@ def _tables(router: APIRouter, desk: Desk) -> None:
         """One lab: its newest job first, then those before it and what they said."""
         release = _release(desk, visitor, course, lab)
         jobs = desk.jobs.history(course, lab)[:50]
-        page = render.page(
+        return render.page(
             "grading.html",
             visitor,
             course=store.course(course),
@@ -81,11 +80,8 @@ def _tables(router: APIRouter, desk: Desk) -> None:
             submissions=store.newest_submissions(course, lab),
             reports={submission.id: report for submission, report in store.reports(course, lab)},
             jobs=jobs,
-            live=True,
-            refresh_s=2 if jobs and jobs[0].state in UNDER_WAY else 0,
+            live=bool(jobs) and jobs[0].state in UNDER_WAY,
         )
-        page.headers["Content-Security-Policy"] = LIVE_POLICY
-        return page
 
     @router.get("/students/{username}")
     def student_page(course: str, username: str, visitor: Visitor = who) -> Response:

@@ -8,7 +8,7 @@
   source.addEventListener("job", (event) => {
     const job = JSON.parse(event.data);
     if (job.total) { bar.max = job.total; bar.value = job.done; }
-    words.textContent = `${job.done} / ${job.total}`;
+    words.textContent = `${job.done} of ${job.total} submissions`;
     for (const item of job.items) {
       const cell = document.querySelector(`[data-student="${CSS.escape(item.username)}"]`);
       if (cell) cell.textContent = item.message || item.state;
