@@ -48,7 +48,11 @@ def open_client(settings: GraderSettings) -> Iterator[Any]:
         "distributed.admin.tick.interval": "1s",  # no event loop of ours needs to be watched 50 times a second
         "distributed.worker.profile.enabled": False,
         "distributed.scheduler.work-stealing": False,  # tasks are handed out a few at a time
+        "distributed.comm.timeouts.connect": "5s",  # so long a result is asked for from a worker that was killed
         "distributed.scheduler.allowed-failures": 2,
+        "distributed.scheduler.active-memory-manager.start": False,
+        "distributed.scheduler.http.routes": [],  # they ask nobody for a certificate
+        "distributed.worker.http.routes": [],
         "distributed.worker.memory.target": False,  # nothing large is kept in a worker
         "distributed.worker.memory.spill": False,
         "distributed.worker.memory.pause": False,
@@ -71,8 +75,7 @@ def open_client(settings: GraderSettings) -> Iterator[Any]:
                 host="127.0.0.1",
                 protocol="tls://",
                 security=Security.temporary(),  # type: ignore[no-untyped-call]
-                dashboard_address=None,
-                worker_dashboard_address=None,
+                scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
                 silence_logs=50,
                 preload=None,
             ) as cluster,
