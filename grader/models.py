@@ -88,6 +88,7 @@ class Release(Base):
     withdrawn_at: Mapped[datetime | None]
     preload: Mapped[list[Any]] = mapped_column(default=list)  # modules that a grading kernel has ready
     fork: Mapped[bool] = mapped_column(default=True)  # whether its libraries bear being forked
+    nested: Mapped[bool] = mapped_column(default=False)  # whether it makes namespaces of its own
 
 
 class Submission(Base):

@@ -146,6 +146,7 @@ class _Bench:
             image=self.image,
             preload=tuple(self.release.preload),
             fork=self.release.fork,
+            nested=self.release.nested,
             slots=self.settings.slots,
             sandbox=self.settings.sandbox,
             exchange=self.settings.exchange,

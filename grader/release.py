@@ -32,4 +32,5 @@ def release_lab(
         due_at=due_at,
         preload=lab.preload,
         fork=lab.fork,
+        nested=lab.nested,
     )

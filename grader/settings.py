@@ -36,6 +36,11 @@ class SandboxSettings(Closed):
     memory_mb: int = Field(default=512, gt=0, description="Memory of one submission, in MiB.")
     cpus: float = Field(default=1.0, gt=0, description="CPU cores of one submission.")
     pids: int = Field(default=128, gt=0, description="Processes and threads of one submission.")
+    nested_pids: int = Field(
+        default=512,
+        gt=0,
+        description="The same for labs with networks of their own: a router is ten of them.",
+    )
     disk_mb: int = Field(default=128, gt=0, description="Files one submission may write, in MiB.")
     cell_timeout_s: int = Field(default=30, gt=0, description="Time for one cell, in seconds.")
     total_timeout_s: int = Field(default=300, gt=0, description="Time for a whole notebook, in seconds.")

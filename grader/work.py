@@ -45,6 +45,7 @@ class Order:
     image: str
     preload: tuple[str, ...]
     fork: bool
+    nested: bool
     slots: int
     sandbox: SandboxSettings
     exchange: ExchangeSettings
@@ -109,8 +110,9 @@ class _Bench:
                 name = choose() if order.sandbox.backend == "auto" else order.sandbox.backend
                 sweep()
                 self._sandbox = BACKENDS[name](order.image)
+                limits = Limits.of(order.sandbox, nested=order.nested)
                 self._kernels = self._sandbox.kernels(
-                    Limits.of(order.sandbox), preload=order.preload, slots=order.slots, fork=order.fork
+                    limits, preload=order.preload, slots=order.slots, fork=order.fork
                 )
             return self._kernels
 

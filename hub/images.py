@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -21,12 +22,14 @@ from pathlib import Path
 from typing import Any
 
 import docker
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hub.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "images"
 KIT = ROOT / "labs" / "kit"
+LAYER = IMAGES / "layer.sh"  # how an image gets more on top of `base`
 DEBIAN = "debian:bookworm-slim"
 SUITE = "bookworm"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -38,6 +41,17 @@ Say = Callable[[str], None]
 
 class ImageError(Exception):
     """An image cannot be built; the message says what to do."""
+
+
+class Environment(BaseModel):
+    """An environment's environment.toml: what its servers need beyond others'."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    about: str
+    nested: bool = False  # its labs make namespaces of their own
+    pids: int = 0  # at least so many processes a server
+    memory_mb: int = 0  # at least so much memory a server, in MiB
 
 
 @dataclass(frozen=True)
@@ -55,6 +69,24 @@ def environments() -> list[str]:
     return sorted(folder.parent.name for folder in IMAGES.glob("*/Dockerfile"))
 
 
+def environment_of(name: str) -> Environment:
+    """What environment.toml says of an environment. Raises ImageError that names the file and the key."""
+    file = IMAGES / name / "environment.toml"
+    try:
+        return Environment.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ImageError(f"{file}: {wrong}. images/README.md explains its keys.") from error
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ImageError(f"{file}: {error}. images/README.md explains its keys.") from error
+
+
+def base_of(environment: str) -> str | None:
+    """The environment whose image this one is built on, or None."""
+    text = (IMAGES / environment / "Dockerfile").read_text(encoding="utf-8")
+    return "base" if re.search(r"^ARG BASE$", text, re.MULTILINE) else None
+
+
 def image_name(settings: Settings, environment: str) -> str:
     """The image of an environment: PREFIX/ENVIRONMENT:VERSION."""
     return f"{settings.hub.image_prefix}/{environment}:{version('ictlabs')}"
@@ -63,7 +95,9 @@ def image_name(settings: Settings, environment: str) -> str:
 def inputs_hash(environment: str) -> str:
     """SHA-256 over everything of ours that goes into the image: the same inputs need no new build."""
     digest = hashlib.sha256()
-    for folder in (IMAGES / environment, KIT):
+    if base := base_of(environment):
+        digest.update(inputs_hash(base).encode() + LAYER.read_bytes())
+    for folder in (IMAGES / environment, *([] if base else [KIT])):
         for file in sorted(f for f in folder.rglob("*") if f.is_file()):
             if any(part == "__pycache__" or part.startswith(".") for part in file.relative_to(folder).parts):
                 continue  # left by tools: two checkouts of one version have the same image
@@ -110,22 +144,37 @@ def build(
         if client.images.get(name).labels.get(INPUTS_LABEL) == inputs and not force:
             say(f"{name} is up to date")
             return name
-    debian = _debian(client, say, mirror)
+    base = base_of(environment)
+    if base:
+        beneath = build(settings, client, base, say=say, ca_bundle=ca_bundle, mirror=mirror)
+    else:
+        beneath = _debian(client, say, mirror)
     with tempfile.TemporaryDirectory(prefix="ictlabs-image-") as folder:
         context = Path(folder)
         shutil.copytree(IMAGES / environment, context, dirs_exist_ok=True)
         (context / "ca").mkdir()
         if ca_bundle:
             shutil.copy(ca_bundle, context / "ca" / "site.crt")
-        say("downloading Python packages")
-        _download_wheels(context, ca_bundle)
+        if base:
+            shutil.copy(LAYER, context)
+        if (context / "requirements.lock").exists():
+            say("downloading Python packages")
+            _download_wheels(context, ca_bundle)
+        if not base:
+            _build_kit(context)
         say(f"building {name}")
         labels = {
             INPUTS_LABEL: inputs,
             "ictlabs.environment": environment,
             "ictlabs.version": version("ictlabs"),
         }
-        _docker_build(client, context, name, say, {"buildargs": {"DEBIAN": debian}, "labels": labels})
+        _docker_build(
+            client,
+            context,
+            name,
+            say,
+            {"buildargs": {"BASE" if base else "DEBIAN": beneath}, "labels": labels},
+        )
     size = client.images.get(name).attrs["Size"] / 1e6
     say(f"{name} is ready, {size:.0f} MB")
     return name
@@ -226,7 +275,7 @@ def host_mirror(apt: Path) -> str | None:
 
 
 def _download_wheels(context: Path, ca_bundle: Path | None) -> None:
-    """Put every wheel of requirements.lock, and the kit's, into context/wheels; hashes are checked by pip."""
+    """Put every wheel of requirements.lock into context/wheels; hashes are checked by pip."""
     wheels = context / "wheels"
     machine = platform.machine()
     platforms = [f"manylinux_2_{minor}_{machine}" for minor in range(36, 16, -1)] + [
@@ -247,7 +296,12 @@ def _download_wheels(context: Path, ca_bundle: Path | None) -> None:
     target = ["--only-binary", ":all:", "--implementation", "cp", "--python-version", PYTHON]
     target += [option for name in platforms for option in ("--platform", name)]
     _run([*download, *cert, *target], "pip could not download the image's packages")
-    kit = [*pip, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(wheels), str(KIT)]
+
+
+def _build_kit(context: Path) -> None:
+    """Put the kit's wheel into context/wheels."""
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet"]
+    kit = [*pip, "--no-deps", "--no-build-isolation", "-w", str(context / "wheels"), str(KIT)]
     _run(kit, "the kit could not be built")
 
 

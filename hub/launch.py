@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from grader.models import Member
 from grader.names import NameRefused, check_username
-from hub.images import environments, image_name
+from hub.images import environment_of, environments, image_name
 from hub.settings import Settings
 from hub.site import Site, site_label
 
@@ -32,6 +32,7 @@ class LaunchPlan:
     memory_mb: int
     cpus: float
     pids: int
+    nested: bool  # it may make namespaces of its own
     label: str  # this site's, on every container
     env: Mapping[str, str] = field(default_factory=dict)
 
@@ -51,6 +52,7 @@ def plan(
         raise LaunchRefused(
             f"there is no environment {environment!r}. Start a lab from the portal; it knows which one the lab needs."
         )
+    needed = environment_of(environment)
     rows = sorted(members, key=lambda row: row.course)
     taught = [row.course for row in rows if row.role == "instructor"]
     return LaunchPlan(
@@ -59,9 +61,10 @@ def plan(
         image=image_name(settings, environment),
         home=settings.places.homes / person,
         courses={course: settings.places.course(course) for course in taught},
-        memory_mb=settings.hub.memory_mb,
+        memory_mb=max(settings.hub.memory_mb, needed.memory_mb),
         cpus=settings.hub.cpus,
-        pids=settings.hub.pids,
+        pids=max(settings.hub.pids, needed.pids),
+        nested=needed.nested,
         label=site_label(settings),
         env={
             "ICTLABS_EXCHANGE_URL": f"{site.portal_url}/services/portal/api/exchange",

@@ -24,6 +24,8 @@ LAB_NAME = re.compile(r"^[a-z][a-z0-9-]{0,63}$")
 # nbgrader's own rule for assignments is looser; these are the names its exchange allows
 ASSIGNMENT_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.+ -]{0,63}$")
 
+NAMESPACES = frozenset({"netns", "userns"})  # in a lab's `needs`: networks, or whole containers, of its own
+
 Track = Literal["network", "linux", "security", "database", "cloud", "ai", "wireless", "iot", "programming"]
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
@@ -102,6 +104,11 @@ class Lab(Closed):
     def exercises(self) -> Mapping[str, Exercise]:
         """The exercises by id, in reading order."""
         return MappingProxyType({exercise.id: exercise for exercise in self.exercise})
+
+    @property
+    def nested(self) -> bool:
+        """Whether it makes namespaces of its own, so that walls around it must allow that."""
+        return not NAMESPACES.isdisjoint(self.needs)
 
     @property
     def max_points(self) -> float:

@@ -53,7 +53,7 @@ def grade_files(
         gradebook = CourseGradebook(Places(data=Path(folder)), COURSE)
         released = gradebook.released(lab.name, gradebook.prepare_release(lab).files)
         walls = sandbox or open_sandbox(settings.backend, settings, image=image or image_of(lab.environment))
-        kernels = walls.kernels(Limits.of(settings), preload=lab.preload, fork=lab.fork)
+        kernels = walls.kernels(Limits.of(settings, nested=lab.nested), preload=lab.preload, fork=lab.fork)
         try:
             return grade_submission(sent, released, settings, kernels)
         finally:

@@ -23,23 +23,25 @@ class SandboxError(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one run may use at most."""
+    """What one run may use at most. nested: it may make namespaces of its own, for networks."""
 
     memory_mb: int
     pids: int
     disk_mb: int
     cpus: float
     wall_s: float
+    nested: bool = False
 
     @classmethod
-    def of(cls, settings: SandboxSettings) -> Self:
+    def of(cls, settings: SandboxSettings, *, nested: bool = False) -> Self:
         """Return the limits that `settings` give to one notebook."""
         return cls(
             memory_mb=settings.memory_mb,
-            pids=settings.pids,
+            pids=max(settings.pids, settings.nested_pids) if nested else settings.pids,
             disk_mb=settings.disk_mb,
             cpus=settings.cpus,
             wall_s=settings.total_timeout_s + START_S,
+            nested=nested,
         )
 
 

@@ -19,7 +19,7 @@ from grader.sandbox import jail
 from grader.sandbox.base import KILLED, Command, Exit, Limits, Run, Sandbox, SandboxError
 from grader.sandbox.kernels import Kernels, ZygoteProcess
 from grader.sandbox.runfolder import INSIDE, RunFolder, jail_spec, zygote_spec
-from grader.sandbox.seccomp import profile_json
+from grader.sandbox.seccomp import MASKED_PATHS, profile_json
 
 LABEL = "ictlabs.sandbox"
 IN, IN_RUN, IN_WORK = "/ictlabs", Path("/ictlabs/run"), "/ictlabs/work"
@@ -47,7 +47,7 @@ def host_config(
         f"{folder.path}:{IN_RUN}:rw",
         *binds,
     ]
-    security = ["no-new-privileges", f"seccomp={profile_json()}"]
+    security = ["no-new-privileges", f"seccomp={profile_json(nested=limits.nested)}"]
     if any("apparmor" in option for option in client.info().get("SecurityOptions") or []):
         security.append("apparmor=unconfined")  # docker-default forbids mount, which the jail is made of
     memory = slots * (limits.memory_mb + SPARE_MB) << 20
@@ -69,7 +69,7 @@ def host_config(
     )
     # A new /proc may be mounted only where the present one is not covered in places; docker-py has no keyword
     # for these two. Nothing of a submission ever runs in the container's own /proc, nor as its root.
-    config["MaskedPaths"] = ["/sys/firmware", "/sys/devices/virtual/powercap"]
+    config["MaskedPaths"] = list(MASKED_PATHS)
     config["ReadonlyPaths"] = []
     return config
 

@@ -178,6 +178,7 @@ def build_room(spec: dict[str, Any], identity: bool) -> int | None:
         if os.path.isdir("/new" + path):
             mount("tmpfs", "/new" + path, "tmpfs", MS_NOSUID | MS_NODEV, "size=4k,nr_inodes=2,mode=0555")
             protect("/new" + path, ATTR_RDONLY)
+    os.symlink("/run", "/new/var/run")  # where programs of the last century look for it
     lay_devices(identity)
     mount("proc", make_folder("/new/proc"), "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     lay_names(spec)

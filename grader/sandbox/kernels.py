@@ -301,6 +301,7 @@ class Kernels:
                 "pids": limits.pids,
                 "disk_mb": limits.disk_mb,
                 "wall_s": limits.wall_s,
+                "nested": limits.nested,
                 "further_env": dict(env or {}),
             }
         ).encode()

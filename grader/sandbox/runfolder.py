@@ -44,6 +44,7 @@ def jail_spec(command: Command, inside: dict[str, Any]) -> dict[str, Any]:
         "pids": limits.pids,
         "disk_mb": limits.disk_mb,
         "wall_s": limits.wall_s,
+        "nested": limits.nested,
         "output_kb": OUTPUT_KB,
     } | inside
 

@@ -11,6 +11,7 @@ from dockerspawner import DockerSpawner
 from traitlets import default
 
 from grader.ownership import site_gid, site_uid
+from grader.sandbox.seccomp import MASKED_PATHS, profile_json
 from hub.images import name_files
 from hub.launch import INSIDE_HOME, LaunchPlan
 from hub.settings import Settings
@@ -18,6 +19,8 @@ from hub.site import SiteError, site_label
 from hub.spawners.base import LabSpawner, StartFailed
 
 SITE_LABEL = "ictlabs.site"
+# A new /proc may be mounted only where the present one is not covered in places. Nothing runs as root in there.
+NESTED = {"host_config": {"MaskedPaths": list(MASKED_PATHS), "ReadonlyPaths": []}}
 THREADS = 16  # DockerSpawner has one: a slow `docker stop` would keep everybody waiting
 
 
@@ -120,19 +123,23 @@ class LabDockerSpawner(LabSpawner, DockerSpawner):
             "user": f"{site_uid()}:{site_gid()}",
             "labels": {SITE_LABEL: launch.label, "ictlabs.person": launch.person},
             "hostname": launch.environment,
-        }
+        } | (NESTED if launch.nested else {})
         self.extra_host_config = {
             # a container that dies would take its last words with it; stop() and the next start() remove it
             "auto_remove": False,
             "init": True,
             "cap_drop": ["ALL"],
-            "security_opt": ["no-new-privileges"],
+            "security_opt": ["no-new-privileges", *self._profiles(launch)],
             "memswap_limit": launch.memory_mb * 2**20,  # else as much again in swap, which all would wait for
             "pids_limit": launch.pids,
             "tmpfs": {"/tmp": "size=256m,mode=1777"},  # noqa: S108 (the container's own)
             "ipc_mode": "private",
             "log_config": {"type": "json-file", "config": {"max-size": "5m", "max-file": "1"}},
         }
+
+    def _profiles(self, launch: LaunchPlan) -> list[str]:
+        """Docker's own filters, or, where people make namespaces of their own, ours."""
+        return [f"seccomp={profile_json(nested=True)}"] if launch.nested else []
 
     @default("prefix")
     def _site_prefix(self) -> str:

@@ -14,7 +14,7 @@ from jupyterhub.utils import random_port
 
 from grader.sandbox import jail
 from grader.sandbox.process import hidden_places, interpreter_places
-from hub.images import IMAGES
+from hub.images import IMAGES, base_of
 from hub.launch import INSIDE_HOME, LaunchPlan
 from hub.spawners.base import LabSpawner
 
@@ -57,7 +57,7 @@ class LabProcessSpawner(LabSpawner, SimpleLocalProcessSpawner):
             "SHELL": "/bin/bash",
             "LANG": "C.UTF-8",
             "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
-            "JUPYTER_CONFIG_PATH": str(IMAGES / launch.environment / "etc" / "jupyter"),
+            "JUPYTER_CONFIG_PATH": str(_etc(launch) / "jupyter"),
         }
 
     def _popen(self, launch: LaunchPlan, argv: list[str], env: dict[str, str]) -> subprocess.Popen[bytes]:
@@ -84,10 +84,11 @@ class LabProcessSpawner(LabSpawner, SimpleLocalProcessSpawner):
             "home": inside,
             "rw": {inside: str(launch.home)}
             | {f"{inside}/courses/{course}": str(folder) for course, folder in launch.courses.items()},
-            "ro": [*shown, str(IMAGES / launch.environment / "etc")],
+            "ro": [*shown, str(_etc(launch))],
             "hide": hidden_places(shown),  # the catalog holds solutions
             "memory_mb": launch.memory_mb,
             "pids": launch.pids,
+            "nested": launch.nested,
             "watch_s": 1,
             "share_net": True,
             "outlive_parent": True,
@@ -123,3 +124,8 @@ class LabProcessSpawner(LabSpawner, SimpleLocalProcessSpawner):
         with file.open("rb") as stream:
             stream.seek(max(0, os.fstat(stream.fileno()).st_size - 4000))
             return stream.read().decode(errors="replace")
+
+
+def _etc(launch: LaunchPlan) -> Path:
+    """Where the settings of an environment's notebook servers lie; those on top of `base` have base's."""
+    return IMAGES / (base_of(launch.environment) or launch.environment) / "etc"

@@ -19,6 +19,8 @@ def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / file).write_text("one\n")
     monkeypatch.setattr(images, "ROOT", tmp_path)
     monkeypatch.setattr(images, "IMAGES", tmp_path / "images")
+    monkeypatch.setattr(images, "LAYER", tmp_path / "images" / "layer.sh")
+    (tmp_path / "images" / "layer.sh").write_text("one\n")
     monkeypatch.setattr(images, "KIT", tmp_path / "kit")
     return tmp_path
 
@@ -38,6 +40,24 @@ def test_a_change_of_the_image_or_the_kit_needs_a_new_image(inputs: Path, change
     (inputs / changed).write_text("two\n")
 
     assert images.inputs_hash("base") != before
+
+
+def test_an_image_on_top_of_base_is_old_when_base_is(inputs: Path) -> None:
+    (inputs / "images" / "top").mkdir()
+    (inputs / "images" / "top" / "Dockerfile").write_text("ARG BASE\nFROM ${BASE}\n")
+    before = images.inputs_hash("top")
+    (inputs / "images" / "base" / "Dockerfile").write_text("two\n")
+
+    assert images.base_of("top") == "base"
+    assert images.base_of("base") is None
+    assert images.inputs_hash("top") != before
+
+
+def test_what_an_environment_needs_is_a_closed_model(inputs: Path) -> None:
+    (inputs / "images" / "base" / "environment.toml").write_text('about = "x"\nnestd = true\n')
+
+    with pytest.raises(images.ImageError, match=r"environment\.toml.*nestd"):
+        images.environment_of("base")
 
 
 def test_an_unknown_environment_lists_those_there_are() -> None:

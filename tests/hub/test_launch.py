@@ -30,6 +30,16 @@ def test_a_student_gets_a_home_and_the_limits_and_no_course_folder(tmp_path: Pat
     assert launch.env["ICTLABS_EXCHANGE_URL"] == "http://172.18.0.1:8002/services/portal/api/exchange"
 
 
+def test_an_environment_of_networks_has_room_for_its_routers(tmp_path: Path) -> None:
+    settings = Settings(root=tmp_path, hub=HubSettings(pids=99))
+
+    launch = plan("alice", "network", [member("ict101", "student")], settings, SITE)
+
+    assert launch.nested
+    assert launch.pids == 1024
+    assert not plan("alice", "base", [], settings, SITE).nested
+
+
 def test_an_instructor_gets_the_folders_of_the_courses_taught_only(tmp_path: Path) -> None:
     rows = [member("ict101", "instructor"), member("ict102", "student")]
 

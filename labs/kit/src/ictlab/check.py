@@ -18,7 +18,8 @@ from __future__ import annotations
 import contextlib
 import math
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 LONGEST_FOUND = 300  # characters: what was found may be a whole file
@@ -111,6 +112,73 @@ class Check:
                 f"[not yet] {what}\n    expected: {expected}\n    found:    {_shown(found)}\n    look at:  {look}"
             )
         return passed
+
+    def until(
+        self,
+        what: str,
+        see: Callable[[], Any],
+        holds: Callable[[Any], object],
+        *,
+        expected: object,
+        look: str,
+        points: float = 0,
+        share: Callable[[Any], float] | None = None,
+        within_s: float = 5.0,
+    ) -> bool:
+        """As `that`, for state that needs a moment: `see` is asked again until it `holds`, at most `within_s` seconds.
+
+        share: how much of `points` (0 to 1) what was seen last is worth when it does not hold.
+        """
+        deadline = time.monotonic() + within_s
+        while True:
+            found = self.call(see)
+            passed = not isinstance(found, Failed) and bool(holds(found))
+            if passed or time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+        partial = share(found) if share and not passed and not isinstance(found, Failed) else 0
+        return self.that(
+            what, passed, expected=expected, found=found, look=look, points=points, partial=partial
+        )
+
+    def reach(
+        self,
+        what: str,
+        net: Any,
+        wanted: Mapping[tuple[str, str], bool],
+        *,
+        look: str,
+        points: float = 0,
+        within_s: float = 5.0,
+    ) -> bool:
+        """Who must reach whom in a network of ictlab.net, by ping: {("h1", "h2"): True, ("h1", "h3"): False}.
+
+        What must not be reached counts only as far as what must be is: a network without any way earns nothing.
+        """
+
+        def right(seen: dict[tuple[str, str], bool], want: bool) -> float:
+            pairs = [pair for pair, wants in wanted.items() if wants is want]
+            return sum(seen[pair] is want for pair in pairs) / len(pairs) if pairs else 1.0
+
+        def wrong(seen: dict[tuple[str, str], bool]) -> str:
+            bad = [pair for pair, wants in wanted.items() if seen[pair] is not wants]
+            return ", ".join(f"{a} {'does not reach' if wanted[a, b] else 'reaches'} {b}" for a, b in bad)
+
+        deadline = time.monotonic() + within_s
+        while (seen := self.call(net.reaches, wanted)) != dict(wanted) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        failed = isinstance(seen, Failed)
+        yes = ", ".join(f"{a} reaches {b}" for (a, b), wants in wanted.items() if wants)
+        no = ", ".join(f"{a} does not reach {b}" for (a, b), wants in wanted.items() if not wants)
+        return self.that(
+            what,
+            not failed and seen == dict(wanted),
+            expected="; ".join(part for part in (yes, no) if part),
+            found=seen if failed else wrong(seen),
+            look=look,
+            points=points,
+            partial=0 if failed else right(seen, True) * right(seen, False),
+        )
 
     @property
     def earned(self) -> float:

@@ -1,0 +1,289 @@
+"""ictlab.net in a container with a student's walls: real routers, real links, and nothing left when it ends."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import docker
+import pytest
+from ictlab.net.topology import INTERFACE, NAME
+
+from grader.sandbox.seccomp import profile_json
+from hub.images import image_name
+from hub.settings import Settings
+from hub.spawners.docker import NESTED
+
+pytestmark = pytest.mark.docker
+Inside = Callable[[str], Any]
+
+
+@pytest.fixture(scope="module")
+def container(docker_engine: docker.DockerClient, missing: Callable[[str, str], None]) -> Iterator[Any]:
+    """A container as a student's server of the environment `network` is one, with nothing running in it."""
+    name = image_name(Settings(), "network")
+    try:
+        docker_engine.images.get(name)
+    except docker.errors.ImageNotFound:
+        missing(f"no image {name}", "`ict images build network` builds it")
+    api = docker_engine.api
+    config = api.create_host_config(
+        cap_drop=["ALL"],
+        security_opt=["no-new-privileges", f"seccomp={profile_json(nested=True)}"],
+        mem_limit="512m",
+        pids_limit=1024,
+        network_mode="bridge",
+        tmpfs={"/tmp": "size=256m,mode=1777"},
+        init=True,
+    )
+    config.update(NESTED["host_config"])
+    made = api.create_container(name, ["sleep", "infinity"], host_config=config)["Id"]
+    api.start(made)
+    found = docker_engine.containers.get(made)
+    yield found
+    found.remove(force=True)
+
+
+@pytest.fixture
+def inside(container: Any) -> Inside:
+    """`inside(code)`: what Python code prints as JSON in the container; with no JSON, all it printed."""
+
+    def run(code: str) -> Any:
+        head = "import json, os, signal, time\nfrom ictlab.net import *\n"
+        _, output = container.exec_run(["python3", "-c", head + textwrap.dedent(code)], workdir="/tmp")
+        text = output.decode()
+        try:
+            return json.loads(text.splitlines()[-1])
+        except (ValueError, IndexError):
+            return text
+
+    return run
+
+
+@pytest.fixture
+def left(container: Any) -> Callable[[], list[str]]:
+    """The processes in the container beside its own two."""
+
+    def look() -> list[str]:
+        _, output = container.exec_run(["ps", "-eo", "args="])
+        lines = output.decode().splitlines()
+        return [
+            line for line in lines if line != "sleep infinity" and "ps -eo" not in line and "init" not in line
+        ]
+
+    return look
+
+
+HOSTS = """
+net = Topology("two")
+r1 = net.router("r1")
+for n in (1, 2):
+    net.host(f"h{n}")
+    net.link(f"h{n}:eth0", f"r1:eth{n}", f"10.0.{n}.2/24", f"10.0.{n}.1/24")
+    net[f"h{n}"].run(f"ip route add default via 10.0.{n}.1")
+h1, h2 = net["h1"], net["h2"]
+"""
+TRIANGLE = """
+net = Topology("triangle")
+routers = [net.router(f"r{n}", "ospfd") for n in (1, 2, 3)]
+for a, b in ((1, 2), (2, 3), (1, 3)):
+    net.link(f"r{a}:to-r{b}", f"r{b}:to-r{a}", f"10.0.{a}{b}.1/30", f"10.0.{a}{b}.2/30")
+for n in (1, 3):
+    net.host(f"h{n}")
+    net.link(f"h{n}:eth0", f"r{n}:room", f"192.168.{n}.2/24", f"192.168.{n}.1/24")
+    net[f"h{n}"].run(f"ip route add default via 192.168.{n}.1")
+net.start()
+for router in routers:
+    router.vtysh("configure terminal\\nrouter ospf\\nnetwork 0.0.0.0/0 area 0")
+def until(condition):
+    deadline = time.monotonic() + 30
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+until(lambda: net["h1"].ping("192.168.3.2", wait_s=0.3))
+"""
+
+
+def test_three_routers_speak_ospf_and_go_round_a_cut_cable(inside: Inside) -> None:
+    seen = inside(
+        TRIANGLE
+        + """
+r1 = net["r1"]
+before = r1.routes()["192.168.3.0/24"]
+until(lambda: len(r1.neighbours()) == 2 and set(r1.neighbours().values()) == {"Full"})
+full = sorted(r1.neighbours().values())
+cable = net.link_between("r1", "r3")
+cable.down()
+until(lambda: net["h1"].ping("192.168.3.2", wait_s=0.3))
+print(json.dumps([before, full, cable.is_up, net["h1"].path_to("192.168.3.2")]))
+"""
+    )
+
+    before, full, is_up, path = seen
+    assert (before["via"], before["protocol"]) == (["10.0.13.2"], "ospf")
+    assert full == ["Full", "Full"]
+    assert not is_up
+    assert path == ["192.168.1.1", "10.0.12.2", "10.0.23.2", "192.168.3.2"]
+
+
+def test_a_cut_cable_that_is_mended_has_its_routes_again(inside: Inside) -> None:
+    seen = inside(
+        HOSTS
+        + """
+cable = net.link_between("r1", "h1")
+r1.run("ip route add 10.9.0.0/16 via 10.0.1.2")
+cable.down()
+cut = h2.ping("10.0.1.2", wait_s=0.3)
+cable.up()
+deadline = time.monotonic() + 5
+while not h2.ping("10.0.1.2", wait_s=0.3) and time.monotonic() < deadline: pass
+print(json.dumps([cut, h2.ping("10.0.1.2"), "10.9.0.0/16" in r1.routes()]))
+"""
+    )
+
+    assert seen == [False, True, True]
+
+
+def test_who_reaches_whom_is_asked_all_at_once(inside: Inside) -> None:
+    seen = inside(
+        HOSTS
+        + "r1.run(\"nft add table ip t; nft add chain ip t f '{ type filter hook forward priority 0; policy drop; }'\")\n"
+        + 'print(json.dumps(list(net.reaches([("h1", "h2"), ("h1", "r1"), ("h1", "10.0.1.1")], wait_s=0.5).values())))'
+    )
+
+    assert seen == [False, True, True]
+
+
+def test_packets_are_recorded(inside: Inside) -> None:
+    seen = inside(
+        HOSTS
+        + """
+with r1.capture("eth1", "icmp", file="/tmp/seen.pcap") as file:
+    h1.ping("10.0.2.2")
+print(json.dumps(r1.run(f"tcpdump -n -r {file} 2>/dev/null").count("ICMP echo re")))
+"""
+    )
+
+    assert seen == 2
+
+
+def test_a_command_that_takes_too_long_ends_with_what_it_started(inside: Inside) -> None:
+    seen = inside(
+        HOSTS
+        + """
+try:
+    h1.run("sleep 77 & sleep 77", timeout_s=0.3)
+except NetError as error:
+    time.sleep(0.2)
+    print(json.dumps([str(error), h1.run("pgrep -fc 'sleep 7[7]'", check=False).strip()]))
+"""
+    )
+
+    assert "no end after 0.3 s" in seen[0]
+    assert seen[1] == "0"
+
+
+def test_a_service_runs_as_long_as_its_block(inside: Inside) -> None:
+    seen = inside(
+        HOSTS
+        + """
+with h2.background("python3 -m http.server 80"):
+    deadline = time.monotonic() + 10
+    while ("tcp", 80) not in h2.listening() and time.monotonic() < deadline: time.sleep(0.05)
+    code = h1.run("curl -s -o /dev/null -w '%{http_code}' http://10.0.2.2/", check=False)
+time.sleep(0.2)
+print(json.dumps([code, ("tcp", 80) in h2.listening()]))
+"""
+    )
+
+    assert seen == ["200", False]
+
+
+def test_a_node_sees_nothing_of_the_containers_own_network(inside: Inside) -> None:
+    assert inside(HOSTS + "print(json.dumps([sorted(h1.interfaces()), h1.routes()['default']['via']]))") == [
+        ["eth0"],
+        ["10.0.1.1"],
+    ]
+
+
+def test_the_same_name_again_is_a_fresh_start(inside: Inside) -> None:
+    seen = inside(
+        HOSTS
+        + """
+old = net
+net = Topology("two")
+try: old["h1"].run("true")
+except NetError as error: print(json.dumps([str(error), list(net.nodes)]))
+"""
+    )
+
+    assert "gone" in seen[0]
+    assert seen[1] == []
+
+
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    [
+        ("net.host('h1')", "already"),
+        ("net.host('Big Name')", "no name for a node"),
+        ("net['h9']", "There are: r1, h1, h2"),
+        ("net.link('h1:eth0', 'h2:eth5')", "has a link already"),
+        ("net.link('h1:this-name-is-too-long', 'h2:eth5')", "no name for an interface"),
+        ("net.router('r9', 'eigrpd')", "no daemon 'eigrpd'"),
+        ("r1.vtysh('configure terminal\\nrouter osfp')", "Unknown command: router osfp"),
+        ("h1.run('false')", "exit status 1"),
+        ("h1.run('no-such-program')", "not found"),
+    ],
+)
+def test_a_mistake_is_a_sentence(inside: Inside, mistake: str, said: str) -> None:
+    seen = inside(f"{HOSTS}\ntry: {mistake}\nexcept NetError as error: print(json.dumps(str(error)))")
+
+    assert said in seen
+
+
+@pytest.mark.parametrize(
+    "end", ["os.kill(os.getpid(), signal.SIGKILL)", "os._exit(0)", "net.close()", "pass"]
+)
+def test_whatever_ends_the_notebook_leaves_no_process(
+    inside: Inside, left: Callable[[], list[str]], end: str
+) -> None:
+    inside(TRIANGLE + end)
+
+    assert _soon_empty(left) == []
+
+
+def test_a_killed_helper_leaves_no_process_and_is_told(inside: Inside, left: Callable[[], list[str]]) -> None:
+    seen = inside(
+        TRIANGLE
+        + """
+os.system("pkill -9 -f [n]et/helper.py")
+time.sleep(0.3)
+try: net["h1"].run("true")
+except NetError as error: print(json.dumps(str(error)))
+"""
+    )
+
+    assert "Run the notebook from its first cell again" in seen
+    assert _soon_empty(left) == []
+
+
+def test_features_are_tried_and_not_guessed(inside: Inside) -> None:
+    seen = inside("print(json.dumps(probe()))")
+
+    assert {"netns", "veth", "bridge", "nftables", "nat"} <= {name for name, there in seen.items() if there}
+    assert "no feature 'teleport'" in inside("probe('teleport')")
+
+
+def test_names_fit_what_the_kernel_takes() -> None:
+    assert NAME.match("r1") and not NAME.match("1r") and not NAME.match("r" * 15)
+    assert INTERFACE.match("to-r2") and not INTERFACE.match("a/b") and not INTERFACE.match("e" * 16)
+
+
+def _soon_empty(left: Callable[[], list[str]]) -> list[str]:
+    import time
+
+    deadline = time.monotonic() + 5
+    while (found := left()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
