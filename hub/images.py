@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import docker
+from packaging.requirements import Requirement
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hub.settings import Settings
@@ -35,6 +37,7 @@ SUITE = "bookworm"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 PYTHON = "3.11.2"  # bookworm's
 INPUTS_LABEL = "ictlabs.inputs"
+EXTRAS_LABEL = "ictlabs.extras"  # wheels that an operator's wheelhouse added
 
 Say = Callable[[str], None]
 
@@ -129,24 +132,34 @@ def build(
     say: Say,
     ca_bundle: Path | None = None,
     mirror: str | None = None,
+    wheelhouse: Path | None = None,
     force: bool = False,
 ) -> str:
     """Build the image of `environment` unless it is there, made from the same inputs; return its name.
 
     `ca_bundle`: PEM file used while building, in no layer of the result. `mirror`: Debian mirror to bootstrap from
-    when no registry answers; when left out, the one this machine's apt uses, else Debian's own. Raises ImageError.
+    when no registry answers; when left out, the one this machine's apt uses, else Debian's own. `wheelhouse`: folder
+    of wheels: the locked ones are taken from there if they are in it, and those that the environment's optional.in
+    names are added. Raises ImageError.
     """
     if environment not in environments():
         raise ImageError(f"there is no environment {environment}. Known: {', '.join(environments())}.")
     name = image_name(settings, environment)
     inputs = inputs_hash(environment)
+    extras = _extras(environment, wheelhouse, say) if wheelhouse else {}
     with contextlib.suppress(docker.errors.ImageNotFound):
-        if client.images.get(name).labels.get(INPUTS_LABEL) == inputs and not force:
+        labels = client.images.get(name).labels
+        same = labels.get(INPUTS_LABEL) == inputs
+        if wheelhouse:  # without one, an image stays as it is, with what an earlier wheelhouse gave it
+            same = same and labels.get(EXTRAS_LABEL, "") == " ".join(sorted(extras))
+        if same and not force:
             say(f"{name} is up to date")
             return name
     base = base_of(environment)
     if base:
-        beneath = build(settings, client, base, say=say, ca_bundle=ca_bundle, mirror=mirror)
+        beneath = build(
+            settings, client, base, say=say, ca_bundle=ca_bundle, mirror=mirror, wheelhouse=wheelhouse
+        )
     else:
         beneath = _debian(client, say, mirror)
     with tempfile.TemporaryDirectory(prefix="ictlabs-image-") as folder:
@@ -159,7 +172,15 @@ def build(
             shutil.copy(LAYER, context)
         if (context / "requirements.lock").exists():
             say("downloading Python packages")
-            _download_wheels(context, ca_bundle)
+            _download_wheels(context, ca_bundle, wheelhouse)
+        if wheelhouse and extras:
+            say(f"adding from {wheelhouse}: {', '.join(sorted(extras))}")
+            (context / "wheelhouse").mkdir()
+            for wheel in wheelhouse.glob("*.whl"):
+                shutil.copy(wheel, context / "wheelhouse")
+            (context / "wheelhouse" / "requirements").write_text(
+                "".join(f"{extra}=={number}\n" for extra, number in extras.items()), encoding="utf-8"
+            )
         if not base:
             _build_kit(context)
         say(f"building {name}")
@@ -167,6 +188,7 @@ def build(
             INPUTS_LABEL: inputs,
             "ictlabs.environment": environment,
             "ictlabs.version": version("ictlabs"),
+            EXTRAS_LABEL: " ".join(sorted(extras)),
         }
         _docker_build(
             client,
@@ -274,7 +296,34 @@ def host_mirror(apt: Path) -> str | None:
     return None
 
 
-def _download_wheels(context: Path, ca_bundle: Path | None) -> None:
+def _extras(environment: str, wheelhouse: Path, say: Say) -> dict[str, str]:
+    """What of the environment's optional.in the wheelhouse has: distribution -> newest version."""
+    optional = IMAGES / environment / "optional.in"
+    if not optional.exists():
+        return {}
+    wanted = [
+        Requirement(line.split("#")[0])
+        for line in optional.read_text(encoding="utf-8").splitlines()
+        if line[:1] not in ("#", "")
+    ]
+    found: dict[str, str] = {}
+    for requirement in wanted:
+        versions = []
+        for wheel in wheelhouse.glob("*.whl"):
+            try:
+                distribution, number, _, _ = parse_wheel_filename(wheel.name)
+            except InvalidWheelFilename as error:
+                raise ImageError(f"{wheel}: {error}. Rename it as it was published, or remove it.") from error
+            if distribution == canonicalize_name(requirement.name) and number in requirement.specifier:
+                versions.append(number)
+        if versions:
+            found[requirement.name] = str(max(versions))
+        else:
+            say(f"{wheelhouse} has no {requirement}: left out")
+    return found
+
+
+def _download_wheels(context: Path, ca_bundle: Path | None, wheelhouse: Path | None) -> None:
     """Put every wheel of requirements.lock into context/wheels; hashes are checked by pip."""
     wheels = context / "wheels"
     machine = platform.machine()
@@ -282,7 +331,8 @@ def _download_wheels(context: Path, ca_bundle: Path | None) -> None:
         f"manylinux2014_{machine}"
     ]
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-    cert = ["--cert", str(ca_bundle)] if ca_bundle else []
+    options = ["--cert", str(ca_bundle)] if ca_bundle else []
+    options += ["--find-links", str(wheelhouse)] if wheelhouse else []
     download = [
         *pip,
         "download",
@@ -295,7 +345,7 @@ def _download_wheels(context: Path, ca_bundle: Path | None) -> None:
     ]
     target = ["--only-binary", ":all:", "--implementation", "cp", "--python-version", PYTHON]
     target += [option for name in platforms for option in ("--platform", name)]
-    _run([*download, *cert, *target], "pip could not download the image's packages")
+    _run([*download, *options, *target], "pip could not download the image's packages")
 
 
 def _build_kit(context: Path) -> None:

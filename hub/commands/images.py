@@ -54,10 +54,20 @@ def show(settings: Settings) -> None:
     help="Your site's CA certificates (PEM), for the build only.",
 )
 @click.option("--mirror", help="Debian mirror to bootstrap from instead of pulling an image.")
+@click.option(
+    "--wheelhouse",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of wheels to take instead of the index's; PyTorch for `ai` comes from there.",
+)
 @click.option("--force", is_flag=True, help="Build even if nothing changed.")
 @click.pass_obj
-def make(
-    settings: Settings, environment: str, ca_bundle: Path | None, mirror: str | None, force: bool
+def make(  # noqa: PLR0917 (click passes options by name)
+    settings: Settings,
+    environment: str,
+    ca_bundle: Path | None,
+    mirror: str | None,
+    wheelhouse: Path | None,
+    force: bool,
 ) -> None:
     """Build an environment's image, unless it is there, made from the same files.
 
@@ -65,10 +75,18 @@ def make(
     Example:
       ict images build base
       ict images build base --ca-bundle /etc/ssl/certs/ca-certificates.crt
+      ict images build ai --wheelhouse /srv/wheels
     """
     try:
         build(
-            settings, _client(), environment, say=click.echo, ca_bundle=ca_bundle, mirror=mirror, force=force
+            settings,
+            _client(),
+            environment,
+            say=click.echo,
+            ca_bundle=ca_bundle,
+            mirror=mirror,
+            wheelhouse=wheelhouse,
+            force=force,
         )
     except (ImageError, docker.errors.DockerException) as error:
         raise click.ClickException(str(error)) from error

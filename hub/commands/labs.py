@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 
 import click
@@ -23,6 +24,7 @@ from labs.model import LAB_NAME, Lab, LabError
 from labs.prove import Proof, proofs
 
 TEMPLATE = CATALOG.parent / "template"
+JOBS_A_CORE = 3  # as a grading worker; a proof mostly waits for kernels to start and networks to converge
 
 
 @click.group("labs")
@@ -122,8 +124,15 @@ def build_lab(settings: Settings, name: str, into: Path) -> None:
 @click.option("--lab", "names", multiple=True, help="Only this lab; may be given again. All if left out.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON list of proofs instead of the table.")
 @click.option("--static", is_flag=True, help="Only the proofs that run nothing; needs no sandbox.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=lambda: JOBS_A_CORE * (os.cpu_count() or 1),
+    show_default="three a core",
+    help="Proofs at a time.",
+)
 @click.pass_obj
-def prove(settings: Settings, names: tuple[str, ...], as_json: bool, static: bool) -> None:
+def prove(settings: Settings, names: tuple[str, ...], as_json: bool, static: bool, jobs: int) -> None:
     """Prove labs in their real environment; exit code 1 if a proof fails.
 
     \b
@@ -137,7 +146,7 @@ def prove(settings: Settings, names: tuple[str, ...], as_json: bool, static: boo
     unreadable = {} if names else library.problems()
     made: list[Proof] = []
     start = time.monotonic()
-    for proof in _all_proofs(settings, chosen, static):
+    for proof in _all_proofs(settings, chosen, static=static, jobs=jobs):
         made.append(proof)
         mark = "proved" if proof.passed else "FAILED"
         click.echo(f"{mark}  {proof.lab}: {proof.name} ({proof.seconds:.1f} s)", err=True)
@@ -153,37 +162,39 @@ def prove(settings: Settings, names: tuple[str, ...], as_json: bool, static: boo
         sys.exit(1)
 
 
-def _all_proofs(settings: Settings, chosen: list[Lab], static: bool) -> Iterator[Proof]:
-    """Prove lab by lab, the labs of one environment in one sandbox.
+def _all_proofs(settings: Settings, chosen: list[Lab], *, static: bool, jobs: int) -> Iterator[Proof]:
+    """Prove all at once, each lab in a sandbox of its environment.
 
     A sandbox that cannot be had, or that fails, is a fault of ours and no failed proof.
     """
     if static:
-        for lab in chosen:
-            yield from proofs(lab, None)
+        yield from proofs(chosen, None)
         return
     from grader.sandbox import choose, open_sandbox
     from hub.images import image_name
 
     limits = settings.grader.sandbox
-    try:
-        backend = limits.backend if limits.backend != "auto" else choose()
-        if backend != "docker":
-            click.echo(
-                "No Docker Engine answers: proving on this machine, not in the labs' images.", err=True
+    with contextlib.ExitStack() as opened:
+        try:
+            backend = limits.backend if limits.backend != "auto" else choose()
+            if backend != "docker":
+                click.echo(
+                    "No Docker Engine answers: proving on this machine, not in the labs' images.", err=True
+                )
+            walls = {}
+            for environment in dict.fromkeys(lab.environment for lab in chosen):
+                image = image_name(settings, environment)
+                click.echo(f"{environment}: {image if backend == 'docker' else backend}", err=True)
+                walls[environment] = opened.enter_context(
+                    contextlib.closing(open_sandbox(backend, limits, image=image))
+                )
+            yield from proofs(
+                chosen,
+                lambda lab, notebooks: _grade(limits, walls[lab.environment], lab, notebooks),
+                jobs=jobs,
             )
-        for environment in dict.fromkeys(lab.environment for lab in chosen):
-            image = image_name(settings, environment)
-            click.echo(f"{environment}: {image if backend == 'docker' else backend}", err=True)
-            sandbox = open_sandbox(backend, limits, image=image)
-            try:
-                for lab in chosen:
-                    if lab.environment == environment:
-                        yield from proofs(lab, partial(_grade, limits, sandbox))
-            finally:
-                sandbox.close()
-    except SandboxError as error:
-        raise click.ClickException(f"cannot prove here: {error}") from error
+        except SandboxError as error:
+            raise click.ClickException(f"cannot prove here: {error}") from error
 
 
 def _grade(

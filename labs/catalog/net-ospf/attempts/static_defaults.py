@@ -1,5 +1,5 @@
 # attempt: types default routes on every router in place of announcing one
-# earns: default=2
+# earns: default=2 branch=4.5
 # rest: solution
 # answer: default
 r3.vtysh("configure terminal\nip route 0.0.0.0/0 203.0.113.1")
