@@ -16,7 +16,12 @@ def test_template_is_a_lab(folder: Path) -> None:
     lab = Lab.load(folder)
 
     assert (lab.name, lab.max_points, list(lab.exercises)) == ("net-hosts", 3, ["hosts"])
-    assert [attempt.name for attempt in lab.attempts()] == ["counts_all", "no_function", "one_case"]
+    assert [attempt.name for attempt in lab.attempts()] == [
+        "counts_all",
+        "no_function",
+        "not_the_network",
+        "one_case",
+    ]
 
 
 @pytest.mark.parametrize(

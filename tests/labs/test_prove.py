@@ -161,6 +161,6 @@ def test_nbgrader_folder_gets_the_proofs_that_fit(tmp_path: Path, grade: Grade) 
     made = prove(Lab.load(tmp_path / "ps1"), grade)
 
     assert [proof.name for proof in made] == [
-        "builds", "leaks nothing", "solution earns all", "release earns nothing",
+        "builds", "leaks nothing", "release earns nothing", "solution earns all",
     ]  # fmt: skip
     assert list(failed(made)) == []

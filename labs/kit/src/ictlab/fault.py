@@ -30,9 +30,11 @@ class Fault:
         return "Fault(?)"  # a student who prints it learns nothing
 
 
-def break_some(faults: Sequence[Fault], count: int, *, own: Variant = mine) -> list[Fault]:
-    """Cause `count` of `faults`, drawn for the student; returns them."""
-    drawn = own.sample("faults", faults, count)
+def break_some(
+    faults: Sequence[Fault], count: int, *, name: str = "faults", own: Variant = mine
+) -> list[Fault]:
+    """Cause `count` of `faults`, drawn for the student; returns them. name: of the draw, if a lab has several."""
+    drawn = own.sample(name, faults, count)
     for fault in drawn:
         fault.cause()
     return drawn
