@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import zipfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import lru_cache, partial
@@ -127,14 +127,15 @@ def _release_routes(router: APIRouter, store: Store, settings: ExchangeSettings,
 
     @router.get("/releases/{course}/{lab}/archive")
     def fetch_release(course: str, lab: str, person: Person = who) -> FileResponse:
-        """The files of a lab, as a zip."""
+        """The files of a lab, as a zip; beside it the seed of the person's own values, for the file `.variant`."""
         _learner(person, course)
         row = store.find_release(course, check_lab(lab))
         if row.withdrawn_at is not None:
             raise Withdrawn(
                 f"{lab} is no longer offered in {course}. Ask your instructor to release it again."
             )
-        return _zip(store.blob(row.sha256))
+        seed = store.variants.seed(course, lab, person.name)
+        return _zip(store.blob(row.sha256), {"ICTLabs-Variant": seed})
 
     @router.post("/releases/{course}/{lab}", status_code=201)
     async def release(course: str, lab: str, request: Request, person: Person = who) -> dict[str, Any]:
@@ -356,7 +357,7 @@ def _points(archive: Path, entries: Iterable[Entry]) -> float:
 # What goes out
 
 
-def _zip(path: Path) -> FileResponse:
+def _zip(path: Path, headers: Mapping[str, str] | None = None) -> FileResponse:
     return FileResponse(
         path,
         media_type="application/zip",
@@ -364,6 +365,7 @@ def _zip(path: Path) -> FileResponse:
             "X-Content-Type-Options": "nosniff",
             "Content-Disposition": "attachment",
             "Cache-Control": "no-store",
+            **(headers or {}),
         },
     )
 

@@ -188,7 +188,8 @@ class _Round:
             if found is not None and self._stands(found, job):
                 standing.append((found, submission))
             else:
-                tickets.append(Ticket(submission.id, submission.sha256))
+                seed = store.variants.seed(release.course, release.lab, submission.username)
+                tickets.append(Ticket(submission.id, submission.sha256, seed))
         self._note_standing(standing)
         return tickets
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import os
-import secrets
 from pathlib import Path
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from grader.keys import open_key
 
 _MARK = "ICT1"  # version of the form; a new form gets a new mark, old receipts stay valid
 _MAX_CHARS = 4096
@@ -31,14 +31,14 @@ class Receipts:
     @classmethod
     def open(cls, folder: Path) -> Receipts:
         """Read `folder`/receipt_key, or make it (0600) once, whoever comes first."""
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = folder / "receipt_key"
-        if not path.exists():
-            _create(path, Ed25519PrivateKey.generate().private_bytes_raw())
         try:
-            raw = base64.b64decode(path.read_bytes(), validate=True)
-            return cls(Ed25519PrivateKey.from_private_bytes(raw))
-        except (binascii.Error, ValueError) as error:
+            return cls(
+                Ed25519PrivateKey.from_private_bytes(
+                    open_key(path, lambda: Ed25519PrivateKey.generate().private_bytes_raw())
+                )
+            )
+        except ValueError as error:
             raise ReceiptRefused(
                 f"{path}: not a key of this site. Put the key back from the backup: "
                 "receipts given with it cannot be checked with another one."
@@ -96,25 +96,3 @@ def _bytes(text: str) -> bytes:
 
 
 _ALPHABET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
-
-
-def _create(path: Path, raw: bytes) -> None:
-    """Write the key so that of two processes one wins and both read the winner's."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as out:
-            out.write(base64.b64encode(raw))
-            out.flush()
-            os.fsync(out.fileno())
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            return
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    finally:
-        temporary.unlink()

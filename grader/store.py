@@ -20,6 +20,7 @@ from grader.names import check_course, check_lab, check_username
 from grader.people import INSTRUCTOR_PREFIX, STUDENT_PREFIX
 from grader.receipts import Receipts
 from grader.settings import Places
+from grader.variants import Variants
 from grader.worklog import WorkLog, newest_of_each
 
 __all__ = ["AlreadyThere", "MemberRow", "NotThere", "RecordError", "Store", "TooMany", "Withdrawn"]
@@ -47,11 +48,12 @@ class MemberRow:
 class Store(WorkLog):
     """The record of one site. Methods are short transactions and may be called from any thread."""
 
-    def __init__(self, engine: Engine, blobs: Blobs, receipts: Receipts) -> None:
+    def __init__(self, engine: Engine, blobs: Blobs, receipts: Receipts, variants: Variants) -> None:
         """Use parts that are ready; `Store.open` makes them."""
         Database.__init__(self, engine)
         self.blobs = blobs
         self.receipts = receipts
+        self.variants = variants
 
     @classmethod
     def open(cls, url: str, places: Places) -> Store:
@@ -59,7 +61,8 @@ class Store(WorkLog):
         places.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         engine = open_engine(url)
         migrate(engine, places.data)
-        return cls(engine, Blobs(places.blobs), Receipts.open(places.secrets))
+        keys = places.secrets
+        return cls(engine, Blobs(places.blobs), Receipts.open(keys), Variants.open(keys))
 
     # Bytes
 

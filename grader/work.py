@@ -53,10 +53,11 @@ class Order:
 
 @dataclass(frozen=True)
 class Ticket:
-    """One submission, by reference."""
+    """One submission, by reference. variant: the seed of the student's own values."""
 
     submission_id: str
     sha256: str
+    variant: str
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,9 @@ class _Bench:
         except ArchiveRefused as problem:
             log.warning("submission %s: %s", ticket.submission_id, problem)
             files = {}
-        return grade_submission(files, self.released, self.order.sandbox, self.kernels())
+        return grade_submission(
+            files, self.released, self.order.sandbox, self.kernels(), variant=ticket.variant
+        )
 
     def outcome(self, ticket: Ticket, graded: GradedSubmission, worker: str) -> Outcome:
         """Keep the executed notebooks and put the rest into a small answer."""

@@ -19,10 +19,12 @@ from labs import build, leaks, prose
 from labs.model import Attempt, Lab, LabError
 
 Marks = Mapping[str, float]  # exercise -> points earned; an exercise that is not there earned nothing
-Grade = Callable[[Lab, Mapping[str, NotebookNode]], Marks]  # gets what is handed in: notebooks by name
+# gets what is handed in: notebooks by name; and the seed of the student's own values, "" for a preview's
+Grade = Callable[[Lab, Mapping[str, NotebookNode], str], Marks]
 Check = Callable[[Lab], str]  # says what was shown; raises LabError
 
 ATTEMPTS = 4  # a lab has at least so many
+OTHER_STUDENT = "somebody else"  # the seed of values that are not a preview's
 GRADING_LIMIT_S = 120.0  # for one notebook with an answer to everything, kernel start included
 
 
@@ -83,7 +85,7 @@ def _graded(lab: Lab, grade: Grade) -> Iterator[tuple[str, Check]]:
     yield "solution earns all", partial(_solution_earns_all, grade=grade)
     if not ours:
         return
-    yield "earns the same again", partial(_solution_earns_all, grade=grade)
+    yield "earns all with other values", partial(_solution_earns_all, grade=grade, variant=OTHER_STUDENT)
     try:
         attempts = lab.attempts()
     except LabError:
@@ -171,10 +173,12 @@ def _automatic(lab: Lab) -> dict[str, float]:
     return points
 
 
-def _compare(lab: Lab, notebooks: Mapping[str, NotebookNode], expected: Marks, grade: Grade) -> str:
+def _compare(
+    lab: Lab, notebooks: Mapping[str, NotebookNode], expected: Marks, grade: Grade, variant: str = ""
+) -> str:
     """Grade `notebooks` and insist on exactly the expected marks, in time."""
     start = time.monotonic()
-    marks = grade(lab, notebooks)
+    marks = grade(lab, notebooks, variant)
     seconds = time.monotonic() - start
     wrong = [
         f"{exercise} earned {marks.get(exercise, 0):g}, must earn {points:g}"
@@ -188,8 +192,8 @@ def _compare(lab: Lab, notebooks: Mapping[str, NotebookNode], expected: Marks, g
     return f"{sum(expected.values()):g} of {sum(_automatic(lab).values()):g} points"
 
 
-def _solution_earns_all(lab: Lab, grade: Grade) -> str:
-    return _compare(lab, build.solved_notebooks(lab), _automatic(lab), grade)
+def _solution_earns_all(lab: Lab, grade: Grade, variant: str = "") -> str:
+    return _compare(lab, build.solved_notebooks(lab), _automatic(lab), grade, variant)
 
 
 def _release_earns_nothing(lab: Lab, grade: Grade) -> str:

@@ -17,6 +17,7 @@ from grader.engine.report import ExerciseMark, earned, marks, settle
 from grader.engine.sanitise import Unreadable, sanitise, untouched
 from grader.sandbox.kernels import Kernels
 from grader.settings import SandboxSettings
+from grader.variants import SEED_FILE
 
 ENVIRONMENT = {"NBGRADER_EXECUTION": "autograde"}  # as nbgrader sets it
 
@@ -44,13 +45,20 @@ class GradedSubmission:
 
 
 def grade_submission(
-    files: Mapping[str, bytes], released: ReleasedLab, settings: SandboxSettings, kernels: Kernels
+    files: Mapping[str, bytes],
+    released: ReleasedLab,
+    settings: SandboxSettings,
+    kernels: Kernels,
+    *,
+    variant: str = "",
 ) -> GradedSubmission:
     """Grade what a student sent (path -> bytes) against `released`.
 
+    variant: the seed of the student's own values; without one they are those of a preview, whatever was sent.
     Whatever is in `files` costs at most this submission's marks. Raises SandboxError when the walls or the
     kernel could not be set up, which is a fault of ours.
     """
+    files = _with_seed(files, variant)
     done = [_grade_notebook(files, released, notebook, settings, kernels) for notebook in released.notebooks]
     several = len(done) > 1
     return GradedSubmission(
@@ -106,6 +114,12 @@ def _run(
     if done.reason != "killed":
         return done
     return execute(notebook, lambda: kernels.start_alone(files, ENVIRONMENT), settings, Canaries(checks))
+
+
+def _with_seed(files: Mapping[str, bytes], variant: str) -> dict[str, bytes]:
+    """What was sent, with the site's seed in place of whatever stands where it belongs."""
+    ours = {SEED_FILE: variant.encode()} if variant else {}
+    return ours | {path: content for path, content in files.items() if path != SEED_FILE}
 
 
 def _working_folder(files: Mapping[str, bytes], lab: ReleasedLab) -> dict[str, bytes]:

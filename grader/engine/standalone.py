@@ -46,8 +46,9 @@ def grade_files(
     settings: SandboxSettings,
     sandbox: Sandbox | None = None,
     image: str | None = None,
+    variant: str = "",
 ) -> GradedSubmission:
-    """The whole result of notebooks (file name -> notebook) handed in for `lab`."""
+    """The whole result of notebooks (file name -> notebook) handed in for `lab` by who has the seed `variant`."""
     sent = {name: nbformat.writes(notebook).encode() for name, notebook in notebooks.items()}
     with tempfile.TemporaryDirectory(prefix="ict-standalone-") as folder:
         gradebook = CourseGradebook(Places(data=Path(folder)), COURSE)
@@ -55,7 +56,7 @@ def grade_files(
         walls = sandbox or open_sandbox(settings.backend, settings, image=image or image_of(lab.environment))
         kernels = walls.kernels(Limits.of(settings, nested=lab.nested), preload=lab.preload, fork=lab.fork)
         try:
-            return grade_submission(sent, released, settings, kernels)
+            return grade_submission(sent, released, settings, kernels, variant=variant)
         finally:
             kernels.close()
             if sandbox is None:

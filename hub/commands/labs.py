@@ -190,7 +190,7 @@ def _all_proofs(settings: Settings, chosen: list[Lab], *, static: bool, jobs: in
                 )
             yield from proofs(
                 chosen,
-                lambda lab, notebooks: _grade(limits, walls[lab.environment], lab, notebooks),
+                lambda lab, notebooks, seed: _grade(limits, walls[lab.environment], lab, notebooks, seed),
                 jobs=jobs,
             )
         except SandboxError as error:
@@ -198,14 +198,14 @@ def _all_proofs(settings: Settings, chosen: list[Lab], *, static: bool, jobs: in
 
 
 def _grade(
-    limits: SandboxSettings, sandbox: Sandbox, lab: Lab, notebooks: Mapping[str, NotebookNode]
+    limits: SandboxSettings, sandbox: Sandbox, lab: Lab, notebooks: Mapping[str, NotebookNode], seed: str
 ) -> dict[str, float]:
     """Grade by the real engine, as a submission would be."""
     from grader.engine.standalone import grade_files
 
     files = {f"{name}.ipynb": notebook for name, notebook in notebooks.items()}
     marks: dict[str, float] = {}
-    for mark in grade_files(lab, files, settings=limits, sandbox=sandbox).exercises:
+    for mark in grade_files(lab, files, settings=limits, sandbox=sandbox, variant=seed).exercises:
         marks[mark.exercise] = marks.get(mark.exercise, 0) + (mark.points or 0)
     return marks
 

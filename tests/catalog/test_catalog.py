@@ -84,9 +84,9 @@ def test_all_proofs_in_the_real_image(lab: Lab, image_of: Callable[[Lab], str]) 
     limits = SandboxSettings()
     sandbox = open_sandbox("docker", limits, image=image_of(lab))
 
-    def grade(lab: Lab, notebooks: Mapping[str, nbformat.NotebookNode]) -> dict[str, float]:
+    def grade(lab: Lab, notebooks: Mapping[str, nbformat.NotebookNode], seed: str) -> dict[str, float]:
         files = {f"{name}.ipynb": notebook for name, notebook in notebooks.items()}
-        graded = grade_files(lab, files, settings=limits, sandbox=sandbox)
+        graded = grade_files(lab, files, settings=limits, sandbox=sandbox, variant=seed)
         return {mark.exercise: mark.points or 0 for mark in graded.exercises}
 
     try:

@@ -95,6 +95,10 @@ def test_a_student_s_server_opens_a_lab(
         opened = ask("/ictlab/open?course=abc101&lab=ps1", allow_redirects=False)
         assert (opened.status_code, opened.headers["location"]) == (302, "/lab/tree/abc101/ps1/p1.ipynb")
         assert (home / "abc101/ps1/p1.ipynb").is_file()
+        mine = requests.get(
+            f"{service.url}/releases/abc101/ps1/archive", headers={"Authorization": "token me"}, timeout=10
+        ).headers["ICTLabs-Variant"]
+        assert (home / "abc101/ps1/.variant").read_text() == mine
 
         refused = ask("/ictlab/open?course=abc101&lab=<script>x</script>", allow_redirects=False)
         assert refused.status_code == 409

@@ -34,6 +34,16 @@ def test_a_class_is_graded_and_one_bad_submission_stops_nobody(course: Any) -> N
     assert (job.state, job.total, job.done) == ("done", 4, 4)
 
 
+def test_each_is_graded_with_their_own_values(course: Any) -> None:
+    """Whose seed an answer was written for is what counts, not what was sent with it."""
+    seed = course.store.variants.seed("ict101", "sums", "alice")
+    answer = f"assert open('.variant').read() == {seed!r}\ndef add(a, b):\n    return a + b"
+    course.hand_in("alice", course.notebook(add=answer))
+    course.hand_in("bob", course.notebook(add=answer), **{".variant": seed.encode()})
+    course.grade()
+    assert course.marks() == {"alice": (2, False), "bob": (0, False)}
+
+
 def test_a_second_job_runs_nothing_again_and_a_new_submission_only(course: Any) -> None:
     course.solved("alice")
     course.solved("bob")

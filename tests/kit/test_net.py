@@ -2,78 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import docker
 import pytest
 from ictlab.net.topology import INTERFACE, NAME
-
-from grader.sandbox.seccomp import profile_json
-from hub.images import image_name
-from hub.settings import Settings
-from hub.spawners.docker import NESTED
 
 pytestmark = pytest.mark.docker
 Inside = Callable[[str], Any]
 
 
 @pytest.fixture(scope="module")
-def container(docker_engine: docker.DockerClient, missing: Callable[[str, str], None]) -> Iterator[Any]:
-    """A container as a student's server of the environment `network` is one, with nothing running in it."""
-    name = image_name(Settings(), "network")
-    try:
-        docker_engine.images.get(name)
-    except docker.errors.ImageNotFound:
-        missing(f"no image {name}", "`ict images build network` builds it")
-    api = docker_engine.api
-    config = api.create_host_config(
-        cap_drop=["ALL"],
-        security_opt=["no-new-privileges", f"seccomp={profile_json(nested=True)}"],
-        mem_limit="512m",
-        pids_limit=1024,
-        network_mode="bridge",
-        tmpfs={"/tmp": "size=256m,mode=1777"},
-        init=True,
-    )
-    config.update(NESTED["host_config"])
-    made = api.create_container(name, ["sleep", "infinity"], host_config=config)["Id"]
-    api.start(made)
-    found = docker_engine.containers.get(made)
-    yield found
-    found.remove(force=True)
+def container(student_container: Callable[[str], Any]) -> Any:
+    """A server of the environment `network`, with nothing running in it."""
+    return student_container("network")
 
 
 @pytest.fixture
-def inside(container: Any) -> Inside:
-    """`inside(code)`: what Python code prints as JSON in the container; with no JSON, all it printed."""
-
-    def run(code: str) -> Any:
-        head = "import json, os, signal, time\nfrom ictlab.net import *\n"
-        _, output = container.exec_run(["python3", "-c", head + textwrap.dedent(code)], workdir="/tmp")
-        text = output.decode()
-        try:
-            return json.loads(text.splitlines()[-1])
-        except (ValueError, IndexError):
-            return text
-
-    return run
-
-
-@pytest.fixture
-def left(container: Any) -> Callable[[], list[str]]:
-    """The processes in the container beside its own two."""
-
-    def look() -> list[str]:
-        _, output = container.exec_run(["ps", "-eo", "args="])
-        lines = output.decode().splitlines()
-        return [
-            line for line in lines if line != "sleep infinity" and "ps -eo" not in line and "init" not in line
-        ]
-
-    return look
+def head() -> str:
+    """What every piece of code starts with."""
+    return "from ictlab.net import *"
 
 
 HOSTS = """

@@ -111,11 +111,11 @@ class Bench:
         name = f"{self.released.notebooks[0].name}.ipynb"
         return self.grade_files({name: raw} | files)
 
-    def grade_files(self, files: dict[str, bytes]) -> GradedSubmission:
+    def grade_files(self, files: dict[str, bytes], variant: str = "") -> GradedSubmission:
         """Hand in files as they are."""
         kernels = self.sandbox.kernels(Limits.of(self.settings), preload=["ictlab.check"])
         try:
-            return grade_submission(files, self.released, self.settings, kernels)
+            return grade_submission(files, self.released, self.settings, kernels, variant=variant)
         finally:
             kernels.close()
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import nbformat
+import pytest
 
 
 def test_a_solved_notebook_earns_everything_but_the_written_answer(
@@ -51,6 +52,25 @@ def test_cells_and_files_of_the_student_are_used_and_the_labs_files_win(
     }
     graded = bench.grade_files(files | {"table.csv": b"changed"})
     assert points(graded)["add"] == 2
+
+
+@pytest.mark.parametrize("sent", [{".variant": b"mine"}, {".variant/x": b"mine"}, {}])
+def test_the_site_s_seed_wins_over_what_a_student_sent(
+    bench: Any, points: Callable[..., Any], sent: dict[str, bytes]
+) -> None:
+    notebook = bench.solved(add="assert open('.variant').read() == 'ours'\ndef add(a, b):\n    return a + b")
+    files = {"sums.ipynb": nbformat.writes(notebook).encode()} | sent
+
+    assert points(bench.grade_files(files, variant="ours"))["add"] == 2
+
+
+def test_without_a_seed_of_the_site_a_student_s_is_not_used(bench: Any, points: Callable[..., Any]) -> None:
+    notebook = bench.solved(
+        add="import os\nassert not os.path.exists('.variant')\ndef add(a, b):\n    return a + b"
+    )
+    files = {"sums.ipynb": nbformat.writes(notebook).encode(), ".variant": b"mine"}
+
+    assert points(bench.grade_files(files))["add"] == 2
 
 
 def test_a_folder_in_the_place_of_a_released_file_costs_nothing(

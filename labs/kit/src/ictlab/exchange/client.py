@@ -11,6 +11,9 @@ from urllib.parse import quote
 
 import requests
 
+from ictlab.exchange.files import with_file
+from ictlab.variant import SEED_FILE
+
 # Formgrader builds a new nbgrader API, and with it a list, on every request of every page.
 _FRESH_S = 3.0
 _CONNECT_S = 5.0
@@ -54,8 +57,10 @@ class Service:
         return list(self._json("/releases", {"course": course}))
 
     def release_archive(self, course: str, lab: str) -> bytes:
-        """The files of a lab, zipped."""
-        return self._archive(f"/releases/{quote(course)}/{quote(lab)}/archive")
+        """The files of a lab, zipped, with the seed of the person's own values among them."""
+        archive, headers = self._download(f"/releases/{quote(course)}/{quote(lab)}/archive")
+        seed = headers.get("ICTLabs-Variant", "")
+        return with_file(archive, SEED_FILE, seed) if seed else archive
 
     def release(self, course: str, lab: str, archive: bytes, *, force: bool) -> dict[str, Any]:
         """Offer a lab."""
@@ -127,6 +132,9 @@ class Service:
         return dict(answer)
 
     def _archive(self, path: str) -> bytes:
+        return self._download(path)[0]
+
+    def _download(self, path: str) -> tuple[bytes, Mapping[str, str]]:
         with self._request("GET", path, stream=True) as response:
             data = bytearray()
             try:
@@ -140,7 +148,7 @@ class Service:
                 raise ServiceError(
                     f"The exchange broke off in the middle ({_kind(error)}). Try again."
                 ) from error
-        return bytes(data)
+            return bytes(data), response.headers
 
     def _request(
         self,

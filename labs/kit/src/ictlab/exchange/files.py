@@ -6,6 +6,7 @@ import io
 import os
 import shutil
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
@@ -51,6 +52,15 @@ def pack_folder(folder: Path, ignore: Ignore = leave_nothing_out) -> bytes:
             info.external_attr = 0o100644 << 16
             info.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(info, path.read_bytes())
+    return buffer.getvalue()
+
+
+def with_file(archive: bytes, name: str, text: str) -> bytes:
+    """The zip with one more text file, which wins over one of the same name when it is unpacked."""
+    buffer = io.BytesIO(archive)
+    with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED) as opened, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that there is one of the same name
+        opened.writestr(zipfile.ZipInfo(name, _EPOCH), text)
     return buffer.getvalue()
 
 
