@@ -146,7 +146,7 @@ class Instructor(Person):
         self.page.locator(f"[data-grade='{lab}']").get_by_role("button", name="Grade").click()
         state = self.page.locator("[data-job-state]").first
         expect(state).to_have_attribute(
-            "data-job-state", re.compile("done|failed")
+            "data-job-state", re.compile("done|failed"), timeout=PATIENCE_MS
         )  # the page follows by itself
         self.picture("graded")
         expect(state).to_have_attribute("data-job-state", "done")

@@ -425,6 +425,11 @@ class Topology:
         with ThreadPoolExecutor(max(1, len(routers))) as pool:
             list(pool.map(lambda router: router.frr.start(), routers))
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is the one of its name and was not closed."""
+        return _open.get(self.name) is self
+
     def close(self) -> None:
         """End the network and everything that runs in it."""
         self.space.close()
