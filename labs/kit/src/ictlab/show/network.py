@@ -253,10 +253,7 @@ def _places(nodes: tuple[str, ...], pairs: tuple[tuple[str, str], ...]) -> dict[
     if key in _known:
         return _known[key]
     count = max(len(nodes), 1)
-    at = {
-        name: [math.cos(2 * math.pi * n / count), math.sin(2 * math.pi * n / count)]
-        for n, name in enumerate(nodes)
-    }
+    at = _first_places(nodes, pairs)
     ideal = math.sqrt(4 / count)
     for turn in range(300):
         moves = {name: [0.0, 0.0] for name in nodes}
@@ -290,6 +287,29 @@ def _places(nodes: tuple[str, ...], pairs: tuple[tuple[str, str], ...]) -> dict[
         for name, (x, y) in at.items()
     }
     return _known[key]
+
+
+def _first_places(nodes: tuple[str, ...], pairs: tuple[tuple[str, str], ...]) -> dict[str, list[float]]:
+    """What has several links on a circle, and what hangs on one of those outside of it."""
+    near: dict[str, list[str]] = {name: [] for name in nodes}
+    for one, two in pairs:
+        near[one].append(two)
+        near[two].append(one)
+    inner = [name for name in nodes if len(set(near[name])) > 1] or list(nodes)
+    at = {}
+    for number, name in enumerate(inner):
+        turn = 2 * math.pi * number / len(inner)
+        at[name] = [math.cos(turn), math.sin(turn)]
+    hanging: dict[str, int] = {}
+    for name in nodes:
+        if name in at:
+            continue
+        parent = near[name][0] if near[name] else inner[0]
+        hanging[parent] = hanging.get(parent, 0) + 1
+        x, y = at.get(parent, [1.0, 0.0])
+        turn = math.atan2(y, x) + 0.35 * (hanging[parent] - 1)
+        at[name] = [2 * math.cos(turn), 2 * math.sin(turn)]
+    return at
 
 
 def page(state: State, name: str) -> str:
