@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import get_args
 
 import click
 import nbformat
@@ -17,13 +17,14 @@ from nbformat import NotebookNode
 
 from grader.sandbox.base import Sandbox, SandboxError
 from grader.settings import SandboxSettings
+from hub.images import environments
 from hub.settings import Settings
 from labs import build
 from labs.library import CATALOG, Library, by_track
-from labs.model import LAB_NAME, Lab, LabError
+from labs.model import Lab, LabError, Track
 from labs.prove import Proof, proofs
+from labs.starter import TEMPLATE, import_course, start
 
-TEMPLATE = CATALOG.parent / "template"
 JOBS_A_CORE = 3  # as a grading worker; a proof mostly waits for kernels to start and networks to converge
 
 
@@ -66,29 +67,81 @@ def list_labs(settings: Settings, as_json: bool) -> None:
 
 @command.command()
 @click.argument("name")
+@click.option("--title", help="What the lab is called.")
+@click.option("--track", type=click.Choice(get_args(Track)), help="Where it stands in the library.")
+@click.option("--level", type=click.IntRange(1, 3), help="1 for beginners to 3.")
+@click.option("--minutes", type=click.IntRange(1, 600), help="How long a student needs.")
+@click.option("--environment", type=click.Choice(environments()), help="The container image it runs in.")
 @click.option(
     "--into",
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder that gets the new lab's folder; the first of [labs] folders, or the catalog, if left out.",
 )
 @click.pass_obj
-def new(settings: Settings, name: str, into: Path | None) -> None:
+def new(settings: Settings, /, name: str, into: Path | None, **values: str | int | None) -> None:
     """Start a lab: a folder that already passes its proofs, to be changed step by step.
 
+    At a terminal it asks for what is not given.
+
     \b
-    Example: ict labs new net-my-lab
+    Example: ict labs new net-my-lab --title "My lab" --track network --minutes 60
     """
-    into = into or next((settings.root / folder for folder in settings.labs.folders), CATALOG)
-    target = into / name
-    if not LAB_NAME.match(name):
-        raise click.ClickException(
-            f"{name}: a lab's name has small letters, digits and hyphens, such as net-vlans."
-        )
-    if target.exists():
-        raise click.ClickException(f"{target}: is there already. Choose another name.")
-    into.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(TEMPLATE, target, ignore=shutil.ignore_patterns("__pycache__"))
-    click.echo(f"{target} is a lab. Write {target / 'lab.md'}, then: ict labs prove --lab {name}")
+    try:
+        if sys.stdin.isatty():
+            template = Lab.load(TEMPLATE)
+            kinds = {option.name: option.type for option in click.get_current_context().command.params}
+            for key in [key for key, value in values.items() if value is None]:
+                values[key] = click.prompt(key, type=kinds[key], default=getattr(template, key))
+        lab = start(name, into or _own_folder(settings), {k: v for k, v in values.items() if v is not None})
+    except LabError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{lab.folder} is a lab. Write {lab.text}, then: ict labs prove --lab {name}")
+
+
+@command.command("import")
+@click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--into",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder that gets the labs; the first of [labs] folders, or the catalog, if left out.",
+)
+@click.pass_obj
+def import_labs(settings: Settings, path: Path, into: Path | None) -> None:
+    """Make labs of an nbgrader course folder, or of one assignment's folder; cells and points stay as they are.
+
+    \b
+    Example: ict labs import /srv/old-course
+    """
+    try:
+        made = import_course(path, into or _own_folder(settings))
+    except LabError as error:
+        raise click.ClickException(str(error)) from error
+    rows: list[tuple[object, ...]] = [("LAB", "NOTEBOOKS", "CELLS", "EXERCISES", "POINTS")]
+    rows += [
+        (one.lab.name, one.notebooks, one.cells, len(one.lab.exercise), f"{one.lab.max_points:g}")
+        for one in made
+    ]
+    _table(rows)
+    click.echo(f"{len(made)} imported. Prove them: ict labs prove --lab {made[0].lab.name}")
+
+
+@command.command("preview")
+@click.argument("name")
+@click.option("--solved", is_flag=True, help="With the reference answers.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port on 127.0.0.1; a free one if left out.")
+@click.pass_obj
+def show_lab(settings: Settings, name: str, solved: bool, port: int | None) -> None:
+    """Open a lab as a student sees it, in its image with a student's walls, until Ctrl+C; nothing is kept.
+
+    \b
+    Example: ict labs preview net-ospf
+    """
+    from hub.preview import PreviewError, preview
+
+    try:
+        preview(settings, _library(settings).lab(name), solved=solved, port=port, say=click.echo)
+    except (LabError, PreviewError) as error:
+        raise click.ClickException(str(error)) from error
 
 
 @command.command("build")
@@ -208,6 +261,11 @@ def _grade(
     for mark in grade_files(lab, files, settings=limits, sandbox=sandbox, variant=seed).exercises:
         marks[mark.exercise] = marks.get(mark.exercise, 0) + (mark.points or 0)
     return marks
+
+
+def _own_folder(settings: Settings) -> Path:
+    """Where a site's own labs go."""
+    return next((settings.root / folder for folder in settings.labs.folders), CATALOG)
 
 
 def _library(settings: Settings) -> Library:

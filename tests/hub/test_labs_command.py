@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import nbformat
+import nbgrader
 import pytest
+import requests
 from click.testing import CliRunner, Result
 
 from hub.commands.labs import command
@@ -110,3 +117,111 @@ def test_unknown_lab_lists_what_there_is(site: Settings, words: tuple[str, ...])
 
     assert result.exit_code == 1
     assert "net-subnetting" in result.stderr
+
+
+def test_new_takes_what_the_lab_is(site: Settings) -> None:
+    words = ("--title", 'Rings & "stars"', "--track", "network", "--level", "2", "--minutes", "70")
+    result = ict_labs(site, "new", "net-rings", *words, "--environment", "network")
+
+    assert result.exit_code == 0
+    (lab,) = (
+        lab
+        for lab in json.loads(ict_labs(site, "list", "--json").stdout)["labs"]
+        if lab["name"] == "net-rings"
+    )
+    assert (lab["title"], lab["level"], lab["minutes"]) == ('Rings & "stars"', 2, 70)
+    assert (lab["track"], lab["environment"]) == ("network", "network")
+    assert ict_labs(site, "prove", "--lab", "net-rings", "--static").exit_code == 0
+
+
+def test_new_leaves_nothing_of_what_cannot_be(site: Settings) -> None:
+    result = ict_labs(site, "new", "net-rings", "--title", "")
+
+    assert result.exit_code == 1
+    assert "title" in result.stderr
+    assert list((site.root / "mine").iterdir()) == []
+
+
+@pytest.fixture
+def course(tmp_path: Path) -> Path:
+    """A course folder of nbgrader's with two of its own example's assignment, and a release and a gradebook."""
+    quickstart = Path(nbgrader.__file__).parent / "docs" / "source" / "user_guide" / "source" / "ps1"
+    for name in ("ps1", "Problem Set 2"):
+        shutil.copytree(quickstart, tmp_path / "course" / "source" / name)
+    shutil.copytree(quickstart, tmp_path / "course" / "release" / "ps1")
+    (tmp_path / "course" / "gradebook.db").write_text("")
+    return tmp_path / "course"
+
+
+def test_import_makes_labs_of_a_course_and_keeps_cells_and_points(site: Settings, course: Path) -> None:
+    result = ict_labs(site, "import", str(course))
+
+    assert result.exit_code == 0, result.output
+    labs = {lab["name"]: lab for lab in json.loads(ict_labs(site, "list", "--json").stdout)["labs"]}
+    before = [
+        nbformat.read(file, as_version=4) for file in sorted((course / "source" / "ps1").glob("*.ipynb"))
+    ]
+    points = sum(
+        cell.metadata.get("nbgrader", {}).get("points", 0) for notebook in before for cell in notebook.cells
+    )
+    for name in ("ps1", "Problem Set 2"):
+        after = [
+            nbformat.read(file, as_version=4) for file in sorted((site.root / "mine" / name).glob("*.ipynb"))
+        ]
+        assert labs[name]["points"] == points > 0
+        assert [notebook.cells for notebook in after] == [notebook.cells for notebook in before]
+
+
+def test_import_of_one_assignment_and_not_twice(site: Settings, course: Path) -> None:
+    assert ict_labs(site, "import", str(course / "source" / "ps1")).exit_code == 0
+
+    again = ict_labs(site, "import", str(course))
+
+    assert again.exit_code == 1
+    assert "is there already" in again.stderr
+    assert [folder.name for folder in (site.root / "mine").iterdir()] == ["ps1"]
+
+
+def test_import_of_what_is_no_course_says_what_is_wanted(site: Settings, tmp_path: Path) -> None:
+    result = ict_labs(site, "import", str(tmp_path))
+
+    assert result.exit_code == 1
+    assert "source/ASSIGNMENT" in result.stderr
+
+
+def test_import_takes_all_or_nothing(site: Settings, course: Path) -> None:
+    (course / "source" / "Problem Set 2" / "broken.ipynb").write_text("{")
+
+    result = ict_labs(site, "import", str(course))
+
+    assert result.exit_code == 1
+    assert "broken.ipynb" in result.stderr
+    assert list((site.root / "mine").iterdir()) == []
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("solved", [False, True])
+def test_preview_shows_the_release_in_its_image_until_it_is_stopped(
+    tmp_path: Path, base_image: str, docker_engine: Any, solved: bool
+) -> None:
+    words = ["labs", "preview", "net-subnetting", *(["--solved"] if solved else [])]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hub.cli", *words], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    try:
+        url = process.stdout.readline().split()[-1]
+        base, token = url.partition("/lab/")[0], url.partition("token=")[2]
+        answer = requests.get(
+            f"{base}/api/contents/preview/net-subnetting/net-subnetting.ipynb?token={token}", timeout=30
+        )
+        text = answer.text
+        assert requests.get(f"{base}/api/contents", timeout=30).status_code == 403
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+
+    assert ("YOUR ANSWER HERE" in text, "172.20.64.1" in text) == (True, solved)
+    assert process.returncode == 0
+    with pytest.raises(requests.ConnectionError):
+        requests.get(base, timeout=5)
