@@ -19,21 +19,24 @@ from hub.spawners.docker import NESTED
 @pytest.fixture(scope="module")
 def student_container(
     docker_engine: docker.DockerClient, missing: Callable[[str, str], None]
-) -> Iterator[Callable[[str], Any]]:
-    """`student_container(environment)`: a container with a student's walls and nothing running in it."""
+) -> Iterator[Callable[..., Any]]:
+    """`student_container(environment)`: a container with a student's walls and nothing running in it.
+
+    nested: whether namespaces may be made in it; by default what the environment says.
+    """
     made = []
 
-    def start(environment: str) -> Any:
+    def start(environment: str, *, nested: bool | None = None) -> Any:
         name = image_name(Settings(), environment)
         try:
             docker_engine.images.get(name)
         except docker.errors.ImageNotFound:
             missing(f"no image {name}", f"`ict images build {environment}` builds it")
-        nested = environment_of(environment).nested
+        nested = environment_of(environment).nested if nested is None else nested
         api = docker_engine.api
         config = api.create_host_config(
             cap_drop=["ALL"],
-            security_opt=["no-new-privileges", f"seccomp={profile_json(nested=nested)}"],
+            security_opt=["no-new-privileges", *([f"seccomp={profile_json(nested=True)}"] if nested else [])],
             mem_limit="512m",
             pids_limit=1024 if nested else 256,
             network_mode="bridge",

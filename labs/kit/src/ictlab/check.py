@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 LONGEST_FOUND = 300  # characters: what was found may be a whole file
+patience = 1.0  # times longer than asked for until what needs a moment must hold; more where all is slow
 
 _WORDS = {
     dict: "a dictionary",
@@ -129,7 +130,7 @@ class Check:
 
         share: how much of `points` (0 to 1) what was seen last is worth when it does not hold.
         """
-        deadline = time.monotonic() + within_s
+        deadline = time.monotonic() + within_s * patience
         while True:
             found = self.call(see)
             passed = not isinstance(found, Failed) and bool(holds(found))
@@ -164,7 +165,7 @@ class Check:
             bad = [pair for pair, wants in wanted.items() if seen[pair] is not wants]
             return ", ".join(f"{a} {'does not reach' if wanted[a, b] else 'reaches'} {b}" for a, b in bad)
 
-        deadline = time.monotonic() + within_s
+        deadline = time.monotonic() + within_s * patience
         while (seen := self.call(net.reaches, wanted)) != dict(wanted) and time.monotonic() < deadline:
             time.sleep(0.1)
         failed = isinstance(seen, Failed)

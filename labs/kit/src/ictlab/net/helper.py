@@ -1,8 +1,8 @@
 """Process 1 of a network's namespaces: makes nodes and links, runs commands in them, and takes all along when it ends.
 
-    unshare --user --map-root-user --net --mount --pid --uts --ipc --fork --kill-child python3 -I helper.py FOLDER
+    unshare --user --map-root-user --net --mount --pid --uts --ipc --fork --kill-child python3 -I helper.py FOLDER [SOCKET]
 
-It listens on FOLDER/socket. One connection is one request: a line of JSON with `op` and its arguments, answered by a
+It listens on SOCKET, or FOLDER/socket. One connection is one request: a line of JSON with `op` and its arguments, answered by a
 line of JSON, {"error": ...} if it went wrong. `run` comes with three descriptors, which become the command's own; its
 answer is {"code": n} when the command has ended, and closing the connection before that kills the command and what it
 started in its session. The helper ends when the pipe on its standard input closes, which happens when whoever started
@@ -65,9 +65,9 @@ def command(*argv: str) -> None:
 class Helper:
     """The nodes of one network and the commands that run in them."""
 
-    def __init__(self, folder: Path) -> None:
-        """`folder`: writable, for the socket and for files that nodes see as their own."""
-        self.folder = folder
+    def __init__(self, folder: Path, path: Path) -> None:
+        """`folder`: writable, for files that nodes see as their own. `path`: where it listens."""
+        self.folder, self.path = folder, path
         self.nodes: dict[str, int] = {}  # name -> the process that holds its namespaces
         self.running: dict[int, socket.socket] = {}  # command -> who waits for it
         self.events = selectors.DefaultSelector()
@@ -227,9 +227,8 @@ class Helper:
 
     def serve(self) -> NoReturn:
         """Answer until standard input closes."""
-        path = self.folder / "socket"
-        self.listener.bind(str(path))
-        path.chmod(0o600)
+        self.listener.bind(str(self.path))
+        self.path.chmod(0o600)
         self.listener.listen(64)
         wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
@@ -301,4 +300,5 @@ class Helper:
 
 
 if __name__ == "__main__":
-    Helper(Path(sys.argv[1])).serve()
+    folder = Path(sys.argv[1])
+    Helper(folder, Path(sys.argv[2]) if len(sys.argv) > 2 else folder / "socket").serve()

@@ -46,7 +46,12 @@ def explained(said: str) -> str:
 
 
 class Namespaces:
-    """One helper with the nodes in it. `close` or the end of this process ends both."""
+    """One helper with the nodes in it. `close` or the end of this process ends both.
+
+    slower: how many times longer than here commands may take; 1 on the host's own kernel.
+    """
+
+    slower = 1
 
     def __init__(self) -> None:
         """Start the helper. Raises NetError."""
@@ -90,8 +95,8 @@ class Namespaces:
     def ask(self, operation: str, **arguments: Any) -> dict[str, Any]:
         """One request and its answer. Raises NetError."""
         with self._connect() as line:
-            line.sendall(_line(operation, arguments))
-            return _answer(line)
+            line.sendall(request(operation, arguments))
+            return answered(line)
 
     def _connect(self) -> socket.socket:
         line = socket.socket(socket.AF_UNIX)
@@ -110,7 +115,7 @@ class Namespaces:
         """Start a command in a node with these descriptors as its own."""
         line = self._connect()
         asked = {"node": node, "argv": list(argv), "cwd": str(Path.cwd()), "env": env}
-        socket.send_fds(line, [_line("run", asked)], [stdin, stdout, stderr])
+        socket.send_fds(line, [request("run", asked)], [stdin, stdout, stderr])
         return Command(line)
 
     def run(
@@ -137,7 +142,7 @@ class Namespaces:
                 given.seek(0)
                 ends = {"stdin": given.fileno(), "stdout": says.fileno(), "stderr": says.fileno()}
                 running = opened.enter_context(self.start(node, argv, env=env or {}, **ends))
-            printed = _listen(out[0], running, time.monotonic() + timeout_s, heard)
+            printed = _listen(out[0], running, time.monotonic() + timeout_s * self.slower, heard)
             if running.code is None:
                 shown = " ".join(argv)
                 raise NetError(
@@ -158,7 +163,7 @@ class Command:
         if self.code is None:
             self.line.settimeout(timeout_s)
             with contextlib.suppress(TimeoutError):
-                self.code = int(_answer(self.line)["code"])
+                self.code = int(answered(self.line)["code"])
         return self.code
 
     def close(self) -> None:
@@ -210,11 +215,13 @@ def _take(out: int, kept: bytearray, heard: Callable[[str], None] | None) -> boo
     return bool(piece)
 
 
-def _line(operation: str, arguments: dict[str, Any]) -> bytes:
+def request(operation: str, arguments: dict[str, Any]) -> bytes:
+    """A helper's request, as it goes over the line."""
     return json.dumps({"op": operation, **arguments}).encode() + b"\n"
 
 
-def _answer(line: socket.socket) -> dict[str, Any]:
+def answered(line: socket.socket) -> dict[str, Any]:
+    """What the helper answers. Raises NetError with its words."""
     said = b""
     while not said.endswith(b"\n"):
         more = line.recv(65536)

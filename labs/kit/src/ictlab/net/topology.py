@@ -14,6 +14,7 @@ from typing import Any
 
 from ictlab.net.frr import Frr
 from ictlab.net.namespaces import Ended, Namespaces, NetError
+from ictlab.net.probe import probe
 
 NAME = re.compile(r"^[a-z][a-z0-9-]{0,13}$")
 INTERFACE = re.compile(r"^[a-zA-Z][a-zA-Z0-9_.-]{0,14}$")
@@ -225,6 +226,8 @@ class Node:
 
     def shell(self) -> str:
         """The command that opens a terminal in this node: paste it into a terminal of JupyterLab."""
+        if self.net.emulated:
+            raise NetError("There are no terminals in an emulated machine. Use run, or a cell with %%on.")
         holder = self.net.space.ask("pid", name=self.name)["pid"]
         for status in Path("/proc").glob("[0-9]*/status"):
             try:
@@ -308,15 +311,32 @@ class Topology:
     h1.run("ping -c 1 10.0.0.1")
     """
 
-    def __init__(self, name: str = "net") -> None:
-        """Start an empty network. Raises NetError where none can be built."""
+    def __init__(self, name: str = "net", *, needs: Iterable[str] = (), emulated: bool = False) -> None:
+        """Start an empty network. Raises NetError where none can be built.
+
+        needs: features of the kernel, as `probe` names them; where this host lacks one, the network runs in an emulated
+        machine: the same, but slower. emulated: it does so anyway.
+        """
         if name in _open:
             _open.pop(name).close()
         self.name = name
+        lacking = [feature for feature, there in probe(*needs).items() if not there] if needs else []
+        self.emulated = bool(lacking) or emulated
         self.nodes: dict[str, Node] = {}
         self.links: list[Link] = []
-        self.space = Namespaces()
+        self.space = self._emulated(lacking) if self.emulated else Namespaces()
         _open[name] = self
+
+    def _emulated(self, lacking: list[str]) -> Namespaces:
+        from ictlab import check
+        from ictlab.net.machine import PATIENCE, EmulatedNamespaces
+
+        check.patience = max(check.patience, PATIENCE)
+        why = f"This host's kernel lacks {', '.join(lacking)}. " if lacking else ""
+        print(
+            f"{why}The network {self.name} runs in an emulated machine: the same, but\nslower. It takes some seconds to start."
+        )
+        return EmulatedNamespaces()
 
     def __repr__(self) -> str:
         return "\n".join([f"network {self.name}", *(f"  {node!r}" for node in self.nodes.values())])
