@@ -89,6 +89,9 @@ class Release(Base):
     preload: Mapped[list[Any]] = mapped_column(default=list)  # modules that a grading kernel has ready
     fork: Mapped[bool] = mapped_column(default=True)  # whether its libraries bear being forked
     nested: Mapped[bool] = mapped_column(default=False)  # whether it makes namespaces of its own
+    cell_seconds: Mapped[int] = mapped_column(
+        default=0
+    )  # a cell may take so long, if the site's limit is less
 
 
 class Submission(Base):

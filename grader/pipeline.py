@@ -148,7 +148,7 @@ class _Bench:
             fork=self.release.fork,
             nested=self.release.nested,
             slots=self.settings.slots,
-            sandbox=self.settings.sandbox,
+            sandbox=self.settings.sandbox.for_cells_of(self.release.cell_seconds),
             exchange=self.settings.exchange,
         )
 

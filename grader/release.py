@@ -33,4 +33,5 @@ def release_lab(
         preload=lab.preload,
         fork=lab.fork,
         nested=lab.nested,
+        cell_seconds=lab.cell_seconds,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -47,6 +47,15 @@ class SandboxSettings(Closed):
     max_output_kb: int = Field(default=1024, gt=0, description="Output kept of one notebook, in KiB.")
     max_notebook_mb: int = Field(default=10, gt=0, description="Largest notebook that is read, in MB.")
     max_cells: int = Field(default=1000, gt=0, description="Most cells a notebook may have.")
+
+    def for_cells_of(self, seconds: int) -> Self:
+        """The same, with at least `seconds` for a cell, and for the whole notebook as many times more."""
+        factor = max(1.0, seconds / self.cell_timeout_s)
+        longer = {
+            "cell_timeout_s": round(self.cell_timeout_s * factor),
+            "total_timeout_s": round(self.total_timeout_s * factor),
+        }
+        return self.model_copy(update=longer)
 
 
 class GraderSettings(Closed):

@@ -163,10 +163,11 @@ class Store(WorkLog):
         preload: Sequence[str] = (),
         fork: bool = True,
         nested: bool = False,
+        cell_seconds: int = 0,
     ) -> Release:
         """Offer a lab to a course. `archive`: zip of the student's files. Releasing again replaces and re-offers.
 
-        preload, fork: as in the lab's lab.toml, for grading. nested: it makes namespaces of its own.
+        preload, fork, cell_seconds: as in the lab's lab.toml, for grading. nested: it makes namespaces of its own.
         """
         check_lab(lab)
         sha256, _ = self.blobs.put(archive)
@@ -179,6 +180,7 @@ class Store(WorkLog):
             row.title, row.environment, row.sha256, row.max_points = title, environment, sha256, max_points
             row.released_at, row.released_by, row.due_at = datetime.now(UTC), by, due_at
             row.withdrawn_at, row.preload, row.fork, row.nested = None, list(preload), fork, nested
+            row.cell_seconds = cell_seconds
         return row
 
     def releases(self, course: str, *, withdrawn: bool = False) -> list[Release]:

@@ -83,6 +83,7 @@ class Lab(Closed):
     needs: tuple[Id, ...] = ()
     preload: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*$")], ...] = ()
     fork: bool = True
+    cell_seconds: int = Field(default=0, ge=0, le=600)
     requires: tuple[Annotated[str, StringConstraints(pattern=LAB_NAME.pattern)], ...] = ()
     outcomes: tuple[Id, ...] = ()
     maps_to: tuple[Words, ...] = ()

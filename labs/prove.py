@@ -25,7 +25,7 @@ Check = Callable[[Lab], str]  # says what was shown; raises LabError
 
 ATTEMPTS = 4  # a lab has at least so many
 OTHER_STUDENT = "somebody else"  # the seed of values that are not a preview's
-GRADING_LIMIT_S = 120.0  # for one notebook with an answer to everything, kernel start included
+GRADING_LIMIT_S = 240.0  # for one notebook with an answer to everything, kernel start included
 
 
 class Proof(BaseModel):

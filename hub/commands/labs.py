@@ -25,7 +25,7 @@ from labs.model import Lab, LabError, Track
 from labs.prove import Proof, proofs
 from labs.starter import TEMPLATE, import_course, start
 
-JOBS_A_CORE = 3  # as a grading worker; a proof mostly waits for kernels to start and networks to converge
+JOBS_A_CORE = 2  # a proof mostly waits, for kernels to start and networks to converge
 
 
 @click.group("labs")
@@ -181,7 +181,7 @@ def build_lab(settings: Settings, name: str, into: Path) -> None:
     "--jobs",
     type=click.IntRange(min=1),
     default=lambda: JOBS_A_CORE * (os.cpu_count() or 1),
-    show_default="three a core",
+    show_default="two a core",
     help="Proofs at a time.",
 )
 @click.pass_obj

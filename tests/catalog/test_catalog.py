@@ -21,7 +21,7 @@ from labs.model import Lab
 from labs.prove import proofs
 
 LABS = Library().labs()
-JOBS = 3 * (os.cpu_count() or 1)  # a proof mostly waits
+JOBS = 2 * (os.cpu_count() or 1)  # a proof mostly waits
 every_lab = pytest.mark.parametrize("lab", LABS.values(), ids=LABS.keys())
 
 

@@ -16,6 +16,7 @@ import pytest
 from nbgrader.api import Gradebook
 
 from grader.pipeline import GradingError
+from grader.settings import SandboxSettings
 
 
 def test_a_class_is_graded_and_one_bad_submission_stops_nobody(course: Any) -> None:
@@ -275,3 +276,23 @@ def _descendants(pid: int, word: str) -> list[int]:
         except OSError:
             continue
     return [p for p in found if p != os.getpid()]
+
+
+def test_a_lab_s_slow_cells_get_their_time_and_the_whole_notebook_as_many_times_more() -> None:
+    """What a lab asks for is a floor: a site that gives more keeps it."""
+    usual = SandboxSettings(cell_timeout_s=30, total_timeout_s=300)
+
+    assert usual.for_cells_of(0) == usual.for_cells_of(30) == usual
+    assert usual.for_cells_of(120).cell_timeout_s == 120
+    assert usual.for_cells_of(120).total_timeout_s == 1200
+
+
+def test_a_lab_that_asks_for_time_gets_it(course: Any) -> None:
+    course.release(cell_seconds=4)
+    slow = "import time\ntime.sleep(3)\ndef add(a, b):\n    return a + b"
+    course.hand_in("alice", course.notebook(add=slow))
+    course.settings = course.settings.model_copy(
+        update={"sandbox": course.settings.sandbox.model_copy(update={"cell_timeout_s": 1})}
+    )
+    course.grade()
+    assert course.marks() == {"alice": (2, False)}
