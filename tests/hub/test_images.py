@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import docker
@@ -61,7 +62,7 @@ def test_what_an_environment_needs_is_a_closed_model(inputs: Path) -> None:
 
 
 def test_an_unknown_environment_lists_those_there_are() -> None:
-    with pytest.raises(images.ImageError, match="Known: base"):
+    with pytest.raises(images.ImageError, match="Known: .*base"):
         images.build(Settings(), None, "nosuch", say=print)  # type: ignore[arg-type]
 
 
@@ -127,3 +128,61 @@ def test_another_uid_is_still_called_student(
     assert "root:x:0:0" in seen
     assert again == files
     assert images.name_files(docker_engine, base_image, 1000, 1000, tmp_path) == {}
+
+
+SMOKE = {  # what each environment is for, tried by who uses it
+    "network": "qemu-system-x86_64 --version && nft --version && dnsmasq --version && tshark --version && "
+    "/usr/sbin/hostapd -v 2>&1 | grep hostapd && test -s /usr/lib/ictlab-machine/vmlinuz",
+    "data": "postgres --version && redis-server --version && nginx -v && haproxy -v && prometheus --version && "
+    "{ mosquitto -h || true; } && openssl version && python3 -c 'import psycopg, duckdb, redis, paho.mqtt, flask'",
+    "ai": "python3 -c 'import numpy, scipy, pandas, matplotlib.pyplot, sklearn, onnxruntime, skl2onnx'",
+}
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("environment", SMOKE)
+def test_an_environment_has_what_it_is_for(
+    docker_engine: docker.DockerClient, missing: Callable[[str, str], None], environment: str
+) -> None:
+    name = images.image_name(Settings(), environment)
+    try:
+        docker_engine.images.get(name)
+    except docker.errors.ImageNotFound:
+        missing(f"no image {name}", f"`ict images build {environment}` builds it")
+    command = (
+        f"PATH=$PATH:/usr/sbin; {{ {SMOKE[environment]}; }} >/tmp/said 2>&1 || {{ cat /tmp/said; exit 1; }}"
+    )
+
+    said = run(docker_engine, name, f"{command}; whoami; find / -xdev -perm /6000 -type f 2>/dev/null; true")
+
+    assert said.split() == ["student"]
+
+
+def wheels(folder: Path, *names: str) -> Path:
+    """A folder with files that are called as wheels are."""
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_text("")
+    return folder
+
+
+def test_a_wheelhouse_adds_the_newest_of_what_is_optional(inputs: Path, tmp_path: Path) -> None:
+    (inputs / "images" / "base" / "optional.in").write_text("# reasons\ntorch>=2.5  # why\nmissing>=1\n")
+    house = wheels(
+        tmp_path / "house",
+        "torch-2.4.0-cp311-cp311-linux_x86_64.whl",
+        "torch-2.6.0+cpu-cp311-cp311-linux_x86_64.whl",
+        "torch-2.5.1-cp311-cp311-linux_x86_64.whl",
+        "numpy-2.0.0-cp311-cp311-linux_x86_64.whl",
+    )
+    said: list[str] = []
+
+    assert images._extras("base", house, said.append) == {"torch": "2.6.0+cpu"}
+    assert said == [f"{house} has no missing>=1: left out"]
+
+
+def test_a_wheelhouse_with_a_misnamed_file_is_a_sentence(inputs: Path, tmp_path: Path) -> None:
+    (inputs / "images" / "base" / "optional.in").write_text("torch>=2.5\n")
+
+    with pytest.raises(images.ImageError, match=r"torch\.whl.*Rename it"):
+        images._extras("base", wheels(tmp_path / "house", "torch.whl"), print)
