@@ -62,7 +62,7 @@ def test_what_an_environment_needs_is_a_closed_model(inputs: Path) -> None:
 
 
 def test_an_unknown_environment_lists_those_there_are() -> None:
-    with pytest.raises(images.ImageError, match="Known: .*base"):
+    with pytest.raises(images.ImageError, match=r"Known: .*base"):
         images.build(Settings(), None, "nosuch", say=print)  # type: ignore[arg-type]
 
 
