@@ -258,8 +258,16 @@ def lay_names(spec: dict[str, Any]) -> None:
             if other.split(":")[0] != user
             and other.split(":")[2:3] != [str(uid if name == "passwd" else gid)]
         ]
-        source = f"/scratch/{name}"
-        Path(source).write_text("\n".join([*others, line, ""]), encoding="utf-8")
+        lay_text("\n".join([*others, line, ""]), name)
+    if not spec["share_net"]:  # the outside's may be empty, and its other names lead nowhere in here
+        lay_text("127.0.0.1 localhost\n::1 localhost\n", "hosts")
+
+
+def lay_text(text: str, name: str) -> None:
+    """Lay a file over /etc/NAME, if there is one."""
+    source, target = f"/scratch/{name}", f"/new/etc/{name}"
+    if os.path.exists(target):
+        Path(source).write_text(text, encoding="utf-8")
         os.chmod(source, 0o644)
         bind(source, target, ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV)
 

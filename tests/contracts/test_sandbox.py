@@ -54,6 +54,15 @@ def test_environment_holds_what_was_named_and_nothing_of_ours(
     assert "swordfish" not in env.values()
 
 
+def test_localhost_is_a_name(inside: Inside) -> None:
+    """Programs say localhost, and the outside's list of names may be empty."""
+    ended, said = inside(
+        "import socket; print(sorted({a[4][0] for a in socket.getaddrinfo('localhost', 80)}))"
+    )
+    assert ended.code == 0
+    assert "127.0.0.1" in said
+
+
 def test_runs_as_a_user_with_a_name_and_no_power(inside: Inside) -> None:
     ended, said = inside(
         "import os, pwd; print(pwd.getpwuid(os.getuid()).pw_name, os.getuid(), os.getgroups());"
