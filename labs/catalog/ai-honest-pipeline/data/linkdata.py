@@ -6,12 +6,14 @@ from functools import lru_cache
 
 import numpy as np
 import pandas as pd
+from ictlab.fault import Fault, break_some
 from ictlab.variant import mine
 
 MONTHS = 12
 SHARE_FAILED = 0.11  # of all records, about
 HABIT = 2.8  # how much links differ in what nobody measures: a bad splice, a wet duct
 SIGNAL = 1.8  # how much what is measured tells
+NOTES = ("alarms", "visits", "remarks")  # the colleague's columns
 MEDIA = ("fibre", "copper", "radio")
 
 
@@ -103,18 +105,24 @@ def other_links(links, draw):
     return table
 
 
-def with_notes(links, draw, written_later=()):
-    """Records with three more columns of counts; a column of `written_later` was filled in a month afterwards.
+def late_columns():
+    """Break the colleague's archive: two of three columns are filled in a month afterwards. Returns their names."""
+    late = []
+    break_some([Fault(f"{name} are written later", lambda name=name: late.append(name)) for name in NOTES], 2, name="late")
+    return late
 
-    Returns the records as they stand in the archive, and as they were when they were new.
-    """
-    table, failed, wear, rng = _complete(links, 2000 + draw, "C")
-    archive, new = table.copy(), table.copy()
-    for column in ("alarms", "visits", "remarks"):
+
+def colleague_tables(links=200, others=200, draw=1):
+    """Return records as they stand in the archive, and records of other links as they are when new."""
+    late = late_columns()
+    return _with_notes(links, 2000 + draw, "C", late, new=False), _with_notes(others, 3000 + draw, "D", late, new=True)
+
+
+def _with_notes(links, draw, prefix, late, *, new):
+    table, failed, wear, rng = _complete(links, draw, prefix)
+    for column in NOTES:
         in_time = rng.poisson(np.exp(0.2 + 0.6 * wear))
         afterwards = np.where(failed == 1, 1 + rng.poisson(2.0, len(table)), rng.poisson(0.15, len(table)))
-        late = column in written_later
-        archive[column] = afterwards if late else in_time
-        new[column] = 0 if late else in_time
-    archive["failed"] = new["failed"] = failed
-    return archive, new
+        table[column] = in_time if column not in late else 0 if new else afterwards
+    table["failed"] = failed
+    return table
