@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -40,6 +41,8 @@ def preview(settings: Settings, lab: Lab, *, solved: bool, port: int | None, say
 
     port: a free one if None. Raises PreviewError.
     """
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background jobs begin with ^C ignored
+        signal.signal(number, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="ictlabs-preview-") as folder:
         home = Path(folder)
         _lay(lab, home / COURSE / lab.name, solved=solved)

@@ -38,7 +38,9 @@ def _measured(links, rng, prefix):
     length = one_a_link(np.exp(rng.normal(1, 0.7, links)).round(2))
     habit = one_a_link(rng.normal(0, 1, links))
     wear = rng.normal(0, 1, rows)
-    errors = np.round(np.exp(2.5 + wear + 0.3 * rng.normal(0, 1, rows) + 0.3 * one_a_link(rng.normal(0, 1, links))))
+    errors = np.round(
+        np.exp(2.5 + wear + 0.3 * rng.normal(0, 1, rows) + 0.3 * one_a_link(rng.normal(0, 1, links)))
+    )
     season = 3 * np.sin(np.tile(np.arange(MONTHS), links) * np.pi / 6)
     temperature = (28 + 6 * rng.normal(0, 1, rows) + season).round(1)
     load = np.clip(45 + 18 * rng.normal(0, 1, rows), 1, 99).round()
@@ -108,14 +110,20 @@ def other_links(links, draw):
 def late_columns():
     """Break the colleague's archive: two of three columns are filled in a month afterwards. Returns their names."""
     late = []
-    break_some([Fault(f"{name} are written later", lambda name=name: late.append(name)) for name in NOTES], 2, name="late")
+    break_some(
+        [Fault(f"{name} are written later", lambda name=name: late.append(name)) for name in NOTES],
+        2,
+        name="late",
+    )
     return late
 
 
 def colleague_tables(links=200, others=200, draw=1):
     """Return records as they stand in the archive, and records of other links as they are when new."""
     late = late_columns()
-    return _with_notes(links, 2000 + draw, "C", late, new=False), _with_notes(others, 3000 + draw, "D", late, new=True)
+    return _with_notes(links, 2000 + draw, "C", late, new=False), _with_notes(
+        others, 3000 + draw, "D", late, new=True
+    )
 
 
 def _with_notes(links, draw, prefix, late, *, new):
