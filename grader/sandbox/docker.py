@@ -24,7 +24,6 @@ from grader.sandbox.seccomp import MASKED_PATHS, profile_json
 LABEL = "ictlabs.sandbox"
 IN, IN_RUN, IN_WORK = "/ictlabs", Path("/ictlabs/run"), "/ictlabs/work"
 SPARE_MB = 96  # for the guards and the page cache: the jail, which can say why, is to meet its limit first
-OOM_NEWS_S = 1.0  # the Engine learns of a kill for memory from an event that may come after the end itself
 SPARE_PIDS = 64  # the guards, and what the jail allows over its limit before it ends a run
 
 
@@ -104,28 +103,13 @@ class DockerRun(Run):
     def poll(self) -> Exit | None:
         """Say how it ended, or None."""
         if self._exit is None:
-            if told := self.folder.exit():
-                self._settle(told)
-            elif (state := self.state()) is not None and not state.get("Running"):
-                self._settle(self.folder.exit() or KILLED)
+            told = self.folder.exit()
+            if told is None and (state := self.state()) is not None and not state.get("Running"):
+                told = self.folder.exit() or KILLED
+            if told:
+                self._exit = told
+                self._remove()
         return self._exit
-
-    def _settle(self, told: Exit) -> None:
-        """Keep how it ended; a kill that nobody here ordered may have been the Engine's memory limit."""
-        if told.reason == "killed" and self._ran_out_of_memory():
-            told = Exit(told.code, "memory")
-        self._exit = told
-        self._remove()
-
-    def _ran_out_of_memory(self) -> bool:
-        """Ask the Engine, which hears of it a moment after the guard: until the container is down, and a little more."""
-        deadline = time.monotonic() + OOM_NEWS_S
-        while time.monotonic() < deadline:
-            state = self.state()
-            if state is not None and state.get("OOMKilled"):
-                return True
-            time.sleep(0.05)
-        return False
 
     def _remove(self) -> None:
         with contextlib.suppress(APIError, DockerException):

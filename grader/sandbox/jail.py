@@ -562,13 +562,14 @@ def stand_guard(
     with contextlib.suppress(OSError):  # if the machine runs out of memory, the inside goes first
         Path("/proc/self/oom_score_adj").write_text("300", encoding="ascii")
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD})
+    kills = open_kills_for_memory()
     make_namespaces(spec, identity, mapped or mapped_by_child)
     says, tell = os.pipe()
     printed, printer = os.pipe() if output is not None else (None, None)
     go, start = os.pipe()
     init = os.fork()
     if init == 0:
-        for end in {start, says, report, control}:
+        for end in {start, says, report, control, kills}:
             if end is not None:
                 os.close(end)
         keep_watch(spec, identity, report=tell, output=printer, go=go, act=act)
@@ -577,9 +578,33 @@ def stand_guard(
             os.close(end)
     os.write(start, b"1")
     guard = Guard(
-        spec, init, says=says, printed=printed, output=output, parent=pidfd, report=report, control=control
+        spec,
+        init,
+        says=says,
+        printed=printed,
+        output=output,
+        parent=pidfd,
+        report=report,
+        control=control,
+        kills=kills,
     )
     return guard.stand()
+
+
+def open_kills_for_memory() -> int | None:
+    """Open the kernel's count of processes killed for memory in this container; what is open outlives the pivot."""
+    for name in ("memory.events", "memory/memory.oom_control"):  # cgroup 2, cgroup 1
+        with contextlib.suppress(OSError):
+            return os.open(f"/sys/fs/cgroup/{name}", os.O_RDONLY)
+    return None
+
+
+def count_kills_for_memory(kills: int | None) -> int:
+    """Read that count, which the kernel raises before it sends the signal."""
+    if kills is None:
+        return 0
+    lines = os.pread(kills, 4096, 0).decode("ascii").splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
 
 
 def may_map_ids() -> bool:
@@ -652,8 +677,10 @@ class Guard:
         parent: int | None,
         report: int | None,
         control: int | None,
+        kills: int | None,
     ) -> None:
         self.spec, self.init, self.says, self.printed = spec, init, says, printed
+        self.kills, self.killed_before = kills, count_kills_for_memory(kills)
         self.output, self.parent, self.report, self.control = output, parent, report, control
         self.room_left = spec["output_kb"] << 10
         self.heard = b""
@@ -740,6 +767,8 @@ class Guard:
         last = json.loads(self.heard) if self.heard.endswith(b"\n") else {"code": 137, "reason": "killed"}
         if self.reason and "error" not in last:
             last["reason"] = self.reason
+        elif last.get("reason") == "killed" and count_kills_for_memory(self.kills) > self.killed_before:
+            last["reason"] = "memory"  # the container's limit was met before process 1 looked again
         return conclude(self.report, last)
 
 
