@@ -47,7 +47,7 @@ lock: .venv/ready
 	  --no-annotate --no-header --no-emit-index-url --upgrade --quiet -o requirements.lock
 	.venv/bin/uv pip compile images/base/requirements.in --generate-hashes --python-version 3.11.2 --python-platform linux \
 	  --no-annotate --no-header --no-emit-index-url --upgrade --quiet -o images/base/requirements.lock
-	for name in data ai; do .venv/bin/uv pip compile images/$$name/requirements.in -c images/base/requirements.lock \
+	for name in network data ai; do .venv/bin/uv pip compile images/$$name/requirements.in -c images/base/requirements.lock \
 	  --generate-hashes --python-version 3.11.2 --python-platform linux --no-annotate --no-header --no-emit-index-url \
 	  --upgrade --quiet -o images/$$name/requirements.lock; done
 

@@ -121,6 +121,16 @@ class Lab(Closed):
         """The file with text, solutions and checks."""
         return self.folder / "lab.md"
 
+    def first_paragraph(self) -> str:
+        """Who needs the lab and why, as its text begins, without markup; "" for a folder of nbgrader's."""
+        if not self.text.is_file():
+            return ""
+        after_title = re.split(
+            r"^# .*\n", self.text.read_text(encoding="utf-8"), maxsplit=1, flags=re.MULTILINE
+        )
+        paragraph = after_title[-1].strip().split("\n\n")[0]
+        return " ".join(re.sub(r"[*`]|\[([^\]]*)\]\([^)]*\)", r"\1", paragraph).split())
+
     @property
     def data(self) -> Path:
         """The folder whose content stands beside the notebook; may be missing."""

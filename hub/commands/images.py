@@ -8,6 +8,7 @@ import click
 import docker
 
 from hub.images import ImageError, build, environments, states
+from hub.needs import look
 from hub.settings import Settings
 
 
@@ -77,10 +78,11 @@ def make(  # noqa: PLR0917 (click passes options by name)
       ict images build base --ca-bundle /etc/ssl/certs/ca-certificates.crt
       ict images build ai --wheelhouse /srv/wheels
     """
+    client = _client()
     try:
         build(
             settings,
-            _client(),
+            client,
             environment,
             say=click.echo,
             ca_bundle=ca_bundle,
@@ -90,3 +92,5 @@ def make(  # noqa: PLR0917 (click passes options by name)
         )
     except (ImageError, docker.errors.DockerException) as error:
         raise click.ClickException(str(error)) from error
+    if settings.places.run.exists():  # there is a site, whose pages say what labs find here
+        look(settings, "docker")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import threading
 from pathlib import Path
 
 import click
@@ -36,6 +37,7 @@ def command(context: click.Context, demo: bool) -> None:
 
 
 def _up(settings: Settings, demo: bool, settings_file: Path | None) -> None:
+    from hub.needs import look
     from hub.supervise import parts, run, stop_left_over
 
     for name in stop_left_over(settings):
@@ -50,6 +52,8 @@ def _up(settings: Settings, demo: bool, settings_file: Path | None) -> None:
         _prepare_docker(settings, demo)
     passwords = _prepare_demo(settings) if demo else {}
     group = parts(settings, site, settings_file)
+    # beside the start, which it must not delay; until then the pages say nothing of it
+    threading.Thread(target=look, args=(settings, site.mode), daemon=True).start()
     try:
         run(settings, site, group, _say, lambda: _announce(settings, site, demo, passwords))
     finally:

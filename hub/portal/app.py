@@ -18,6 +18,7 @@ from grader.exchange import exchange_router
 from grader.models import Job
 from grader.people import Person
 from grader.store import Store
+from hub.portal.catalogue import Catalogue
 from hub.portal.desk import Desk
 from hub.portal.headers import DEFAULTS, SecurityHeaders
 from hub.portal.hubclient import HubAway, HubClient, HubError, NotAllowed
@@ -74,6 +75,7 @@ def create_app(
         login=login,
         starts=Starts(hub),
         jobs=jobs or Jobs(store, settings),
+        catalogue=Catalogue(settings),
         render=Render(settings, prefix=prefix, hub_prefix=hub_prefix, mode=mode),
         prefix=prefix,
         hub_prefix=hub_prefix,

@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse
 from grader.models import Release, Submission
 from grader.names import is_submission_id
 from grader.store import NotThere, Store
+from hub.portal.catalogue import Catalogue
 from hub.portal.csrf import read_form
 from hub.portal.hubclient import HubClient
 from hub.portal.jobs import Jobs
@@ -32,6 +33,7 @@ class Desk:
     login: Login
     starts: Starts
     jobs: Jobs
+    catalogue: Catalogue
     render: Render
     prefix: str  # path of the portal, with a slash at the end
     hub_prefix: str  # path of the hub's own pages

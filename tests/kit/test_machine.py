@@ -36,7 +36,7 @@ told = [probe("netns"), net.reaches([("h1", "h2")]).popitem()[1]]
 s1.run("bridge vlan add dev p1 vid 10 pvid untagged; bridge vlan del dev p1 vid 1")
 told.append(net.reaches([("h1", "h2")]).popitem()[1])
 s1.run("bridge vlan add dev p2 vid 10 pvid untagged; bridge vlan del dev p2 vid 1")
-h1.run("tc qdisc add dev eth0 root netem delay 80ms")
+net.link_between("h1", "s1").impair(delay_ms=40)
 with h2.capture("eth0", "icmp") as file:
     output = h1.run("ping -c 1 -W 3 10.0.0.2")
 told += [float(output.rpartition("/")[0].rpartition("/")[0].rpartition("/")[2]) >= 80, file.stat().st_size > 100]

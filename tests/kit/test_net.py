@@ -223,6 +223,60 @@ def test_features_are_tried_and_not_guessed(inside: Inside) -> None:
     assert "no feature 'teleport'" in inside("probe('teleport')")
 
 
+def test_what_the_host_lacks_and_a_machine_can_do_is_told_apart(inside: Inside) -> None:
+    seen = inside("""
+from ictlab.net.probe import answers
+print(json.dumps([answers(), probe("acl", "pytorch", "userns"), probe()]))
+""")
+    told, others, networks = seen
+
+    assert others == {"acl": True, "pytorch": False, "userns": True}
+    assert {name: told[name] for name in others} == {"acl": "yes", "pytorch": "no", "userns": "yes"}
+    assert {name: told[name] for name in networks} == {
+        name: "yes" if there else "emulated" for name, there in networks.items()
+    }
+
+
+def test_a_slow_and_lossy_cable_is_one_or_says_what_it_needs(inside: Inside) -> None:
+    seen = inside(
+        TRIANGLE
+        + """
+told = []
+try: net.links[0].impair(loss_percent=101)
+except NetError as error: told.append(str(error))
+try:
+    net.links[0].impair(delay_ms=50)
+    told.append(net.links[0].one.node.run("tc qdisc show dev " + net.links[0].one.interface))
+    net.links[0].impair()
+    told.append(net.links[0].one.node.run("tc qdisc show dev " + net.links[0].one.interface))
+except NetError as error: told.append(str(error))
+print(json.dumps([probe("netem")["netem"], *told]))
+"""
+    )
+
+    assert "no loss above 100" in seen[1]
+    if seen[0]:
+        assert "netem" in seen[2] and "netem" not in seen[3]
+    else:
+        assert 'Make the network with needs=["netem"]' in seen[2]
+
+
+def test_captures_open_in_scapy(inside: Inside) -> None:
+    seen = inside(
+        TRIANGLE
+        + """
+from scapy.all import ICMP, rdpcap
+one = net.links[0]
+peer = one.two.node.interfaces()[one.two.interface]["addresses"][0].partition("/")[0]
+with one.one.node.capture(one.one.interface, "icmp") as file:
+    one.one.node.run(f"ping -c 2 -i 0.2 {peer}")
+print(json.dumps(len([packet for packet in rdpcap(str(file)) if ICMP in packet])))
+"""
+    )
+
+    assert seen == 4
+
+
 def test_names_fit_what_the_kernel_takes() -> None:
     assert NAME.match("r1") and not NAME.match("1r") and not NAME.match("r" * 15)
     assert INTERFACE.match("to-r2") and not INTERFACE.match("a/b") and not INTERFACE.match("e" * 16)

@@ -1,10 +1,11 @@
-"""A student's pages: labs with their state, submissions and receipts, mark and feedback."""
+"""A student's pages: labs with their state, the catalogue, submissions and receipts, mark and feedback."""
 
 from __future__ import annotations
 
 import zipfile
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import PlainTextResponse, Response
@@ -17,6 +18,17 @@ from hub.portal.headers import FEEDBACK_POLICY
 from hub.portal.login import Visitor
 from hub.portal.overview import LabRow, is_released, lab_rows, mark_of
 
+TRACKS = {
+    "network": "Networks",
+    "linux": "Linux",
+    "security": "Security",
+    "database": "Databases",
+    "cloud": "Cloud",
+    "ai": "Artificial intelligence",
+    "wireless": "Wireless",
+    "iot": "Internet of things",
+    "programming": "Programming",
+}
 _MOST_FEEDBACK_BYTES = 30_000_000  # one notebook's page, unpacked
 
 
@@ -49,7 +61,33 @@ def _home(router: APIRouter, desk: Desk) -> None:
         ]
         servers = {name: visitor.user.server_state(name) for name in sorted(visitor.user.servers) if name}
         running = {name: state for name, state in servers.items() if state != "off"}
-        return render.page("home.html", visitor, courses=courses, taught=taught, servers=running)
+        return render.page(
+            "home.html",
+            visitor,
+            courses=courses,
+            taught=taught,
+            servers=running,
+            notes=desk.catalogue.notes() if courses else {},
+        )
+
+    @router.get("/catalogue")
+    def catalogue(visitor: Visitor = who) -> Response:
+        """Every lab there is, with what it takes and gives."""
+        released: dict[str, list[tuple[str, str]]] = {}
+        for course in sorted(visitor.person.student_courses | visitor.person.instructor_courses):
+            teaches = course in visitor.person.instructor_courses
+            for release in store.releases(course):
+                way = ("courses", course, "labs", release.lab) if teaches else ("labs", course, release.lab)
+                path = "/".join(quote(part, safe="") for part in way)
+                released.setdefault(release.lab, []).append((course, path))
+        return render.page(
+            "catalogue.html",
+            visitor,
+            entries=desk.catalogue.entries(),
+            notes=desk.catalogue.notes(),
+            tracks=TRACKS,
+            released=released,
+        )
 
     @router.get("/labs/{course}/{lab}")
     def lab_page(course: str, lab: str, visitor: Visitor = who) -> Response:
@@ -59,7 +97,15 @@ def _home(router: APIRouter, desk: Desk) -> None:
         if row is None:
             raise no_page()
         feedback = store.feedback_for(each.id for each in row.submissions)
-        return render.page("lab.html", visitor, course=store.course(course), row=row, feedback=feedback)
+        return render.page(
+            "lab.html",
+            visitor,
+            course=store.course(course),
+            row=row,
+            feedback=feedback,
+            entry=desk.catalogue.entries().get(lab),
+            note=desk.catalogue.notes().get(lab, ""),
+        )
 
 
 def _students(desk: Desk, course: str) -> int:

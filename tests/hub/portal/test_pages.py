@@ -5,10 +5,15 @@ These use the tiny hub of conftest.py (a real server that speaks the hub's API a
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
 import pytest
+from markupsafe import escape
+
+from grader.archives import pack
+from labs.library import Library
 
 SCRIPT = "<script>alert(1)"
 ONERROR = "<img src=x onerror"
@@ -19,6 +24,7 @@ def walk(school: Any) -> dict[str, str]:
     alice, bob = school.alices.id, school.bobs.id
     return {
         "home": "",
+        "catalogue": "catalogue",
         "verify": "receipts/verify",
         "lab": "labs/ict101/lab-one",
         "starting": "starting/base?course=ict101&lab=lab-one",
@@ -36,7 +42,7 @@ def walk(school: Any) -> dict[str, str]:
     }
 
 
-OWN = {"home", "verify"}
+OWN = {"home", "catalogue", "verify"}
 LEARNER = OWN | {"lab", "starting"}
 ALLOWED = {
     "alice": LEARNER | {"alice receipt", "alice receipt text", "alice feedback", "alice notebook"},
@@ -218,3 +224,53 @@ def test_a_fault_of_ours_is_a_sentence_without_a_trace(visit: Any, school: Any) 
     assert "Traceback" not in answer.text
     assert "FileNotFound" not in answer.text
     assert answer.headers["content-security-policy"]
+
+
+def test_the_catalogue_has_every_lab_with_what_it_takes_and_gives(visit: Any, school: Any) -> None:
+    labs = Library().labs()
+
+    page = visit("nobody").get("catalogue").text
+
+    for lab in labs.values():
+        entry = page.partition(f'id="{lab.name}"')[2].partition("</li>")[0]
+        assert f"<h3>{escape(lab.title)}</h3>" in entry
+        assert f"{lab.minutes} minutes" in entry
+        assert all(outcome in entry for outcome in lab.outcomes)
+        assert all(f'href="#{before}">{escape(labs[before].title)}</a>' in entry for before in lab.requires)
+
+
+def test_a_lab_says_before_its_start_what_this_server_lacks_for_it(visit: Any, school: Any) -> None:
+    folder = school.settings.places.run
+    folder.mkdir(parents=True)
+    told = dict.fromkeys(("netns", "veth", "nftables", "nat"), "yes") | {
+        "vlan": "emulated",
+        "vlan-bridge": "emulated",
+    }
+    kept = {
+        "network": {"where": "here", "features": told},
+        "base": {"where": "here", "features": {"acl": "no"}},
+    }
+    (folder / "offers.json").write_text(json.dumps(kept), encoding="utf-8")
+    files = pack({"net-vlans.ipynb": b"{}"})
+    school.store.release(
+        "ict101",
+        "net-vlans",
+        files,
+        title="VLANs",
+        environment="network",
+        max_points=1,
+        by="teacher",
+        due_at=None,
+    )
+
+    alice = visit("alice")
+    catalogue = alice.get("catalogue").text
+
+    emulated = "lacks vlan-bridge and vlan, so the lab&#39;s networks run in an emulated machine"
+    assert emulated in alice.get().text
+    assert emulated in alice.get("labs/ict101/net-vlans").text
+    assert catalogue.count("emulated machine") == 1
+    assert (
+        "This lab needs acl, which this server does not offer"
+        in catalogue.partition('id="linux-permissions"')[2]
+    )

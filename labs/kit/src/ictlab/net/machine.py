@@ -39,13 +39,18 @@ _lock = threading.Lock()
 _running: Emulator | None = None
 
 
+def available() -> bool:
+    """Whether this image has an emulated machine."""
+    return (FOLDER / "vmlinuz").exists() and shutil.which(QEMU) is not None
+
+
 class Emulator:
     """The QEMU process. `shared` gives the one of this notebook."""
 
     def __init__(self) -> None:
         """Start it and wait until it answers. Raises NetError."""
         kernel, initrd = FOLDER / "vmlinuz", FOLDER / "initrd"
-        if not kernel.exists() or shutil.which(QEMU) is None:
+        if not available():
             raise NetError(
                 "There is no emulated machine here either: it is part of the environment `network` on amd64."
             )

@@ -76,6 +76,29 @@ class Link:
             node.run(f"ip route replace {route.replace('linkdown', '')} dev {interface}", check=False)
         self._routes = []
 
+    def impair(self, *, delay_ms: float = 0, loss_percent: float = 0) -> None:
+        """Make the cable slow and lossy, the same in both directions; without values it is as good as new.
+
+        delay_ms: each way, so that a ping takes twice that. Raises NetError where the kernel has no netem: a network
+        made with needs=["netem"] then runs in an emulated machine.
+
+            link.impair(delay_ms=40, loss_percent=1)
+        """
+        if delay_ms < 0 or not 0 <= loss_percent <= 100:
+            raise NetError(
+                f"delay_ms={delay_ms}, loss_percent={loss_percent}: no delay is below 0, no loss above 100."
+            )
+        for end in (self.one, self.two):
+            way = f"dev {end.interface} root"
+            if delay_ms or loss_percent:
+                told = end.node.run(
+                    f"tc qdisc replace {way} netem delay {delay_ms:g}ms loss {loss_percent:g}%", check=False
+                )
+                if told.code:
+                    raise NetError(f'{end}: {told.strip()}. Make the network with needs=["netem"].')
+            else:
+                end.node.run(f"tc qdisc del {way} 2>/dev/null", check=False)
+
     @property
     def is_up(self) -> bool:
         """Whether both ends are up and have a carrier."""
