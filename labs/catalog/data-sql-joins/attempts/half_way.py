@@ -10,7 +10,7 @@ CREATE TABLE part (
 );
 """
 # answer: filter
-old_devices = "SELECT name, year FROM device WHERE kind IN ('switch', 'router') AND year <= 2020 ORDER BY name DESC"
+old_devices = f"SELECT name, year FROM device WHERE kind IN {KINDS} AND year <= {YEAR} ORDER BY name DESC"
 # answer: newest
 newest_tickets = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT COUNT(*), 1, 1 FROM n"
 # answer: fanout

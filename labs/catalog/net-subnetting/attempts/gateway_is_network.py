@@ -13,11 +13,10 @@ Lab-2,10.61.3.0/26,10.61.3.0,40
 Library,10.61.2.0/25,10.61.2.0,100
 Wi-Fi,10.61.2.128/25,10.61.2.129,120
 # answer: own
-my_number = 117
 my_plan = {}
 my_gateways = {}
-start = int(my_block(my_number).network_address)
-for group, hosts in sorted(my_needs(my_number).items(), key=lambda item: -item[1]):
+start = int(my_block.network_address)
+for group, hosts in sorted(my_needs.items(), key=lambda item: -item[1]):
     net = ipaddress.ip_network((start, smallest_prefix(hosts)))
     my_plan[group] = str(net)
     my_gateways[group] = str(net.network_address)

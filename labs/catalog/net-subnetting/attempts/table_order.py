@@ -4,11 +4,10 @@
 # answer: find
 overlaps = [(one["name"], two["name"]) for one in branch for two in branch if one is not two]
 # answer: own
-my_number = 9
 my_plan = {}
 my_gateways = {}
-start = int(my_block(my_number).network_address)
-for group, hosts in my_needs(my_number).items():
+start = int(my_block.network_address)
+for group, hosts in my_needs.items():
     size = 2 ** (32 - smallest_prefix(hosts))
     start = -(-start // size) * size
     net = ipaddress.ip_network((start, smallest_prefix(hosts)))
