@@ -36,6 +36,7 @@ from benchmarks.grading_meter import Cost
 from benchmarks.grading_mix import Mix
 from benchmarks.grading_runs import COURSE, OurRun, OurSite, RunError, StockCourse, same_release, tail
 from grader.sandbox import choose
+from grader.variants import SEED_FILE
 from labs.library import Library
 from labs.model import Lab
 
@@ -89,7 +90,8 @@ def prepare(folder: Path, lab: Lab, plan: Plan) -> Assignment:
             made = mix.hand_in(index)
             received_at = site.hand_in(made.student, made.files)
             if index < plan.stock:
-                stock.hand_in(made.student, made.files, received_at)
+                seed = site.store.variants.seed(COURSE, lab.name, made.student)  # as fetched with the lab
+                stock.hand_in(made.student, made.files | {SEED_FILE: seed.encode()}, received_at)
             kinds[mix.kind(index)] += 1
             kinds["late"] += late
     site.close()

@@ -99,19 +99,24 @@ class Student(Person):
         """Type the reference answer into each answer cell and run every cell, one after another."""
         cells = solved_notebook(Library().labs()[lab]).cells
         keyboard = self.page.keyboard
-        self.page.locator(
-            ".jp-Notebook .jp-Cell:visible"
-        ).first.click()  # another lab may be open in a hidden tab
+        notebook = self.page.locator(".jp-Notebook:visible")  # another lab may be open in a hidden tab
+        notebook.locator(".jp-Cell").first.click()
         keyboard.press("Escape")
-        for cell in cells:
+        for number, cell in enumerate(cells):
+            # a browser that is behind would take the keys of this cell for the one before
+            here = notebook.locator(f'.jp-Cell.jp-mod-selected[data-windowed-list-index="{number}"]')
+            here.wait_for()
             if cell.metadata.get("nbgrader", {}).get("solution"):
                 keyboard.press("Enter")
+                here.locator(".cm-content:focus").wait_for()
                 keyboard.press("Control+A")
                 keyboard.insert_text(cell.source)
             # the last one too: then JupyterLab adds an empty cell, as students' notebooks have
             keyboard.press("Shift+Enter")
         keyboard.press("Escape")
-        self.page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
+        last = max(number for number, cell in enumerate(cells) if cell.cell_type == "code")
+        ran = notebook.locator(f'.jp-Cell[data-windowed-list-index="{last}"] .jp-InputPrompt').first
+        expect(ran).to_have_text(re.compile(r"\[\d+\]"), timeout=PATIENCE_MS)
         keyboard.press("Control+S")
         self.page.wait_for_selector(".jp-mod-dirty", state="hidden")
         self.picture("worked")
