@@ -20,6 +20,8 @@ NAME = re.compile(r"^[a-z][a-z0-9-]{0,13}$")
 INTERFACE = re.compile(r"^[a-zA-Z][a-zA-Z0-9_.-]{0,14}$")
 BRIDGE = "br0"  # a switch's ports are members of this
 TIMEOUT_S = 20.0
+QUIET_S = 0.2  # a recording into which nothing came for so long has what was on its way
+LAST_PACKETS_S = 3.0  # where something always comes
 _open: dict[str, Topology] = {}  # by name: the same name again means a fresh start
 
 
@@ -168,7 +170,7 @@ class Node:
     def capture(
         self, interface: str, expression: str = "", *, file: Path | str = "capture.pcap"
     ) -> Iterator[Path]:
-        """Record packets while the `with` block runs, into a file for tshark or scapy.
+        """Record packets while the `with` block runs, and after it until no more come, into a file for tshark or scapy.
 
         with r1.capture("eth0", "icmp") as file:
             h1.run("ping -c 3 10.0.2.1")
@@ -177,15 +179,18 @@ class Node:
         path.unlink(missing_ok=True)
         words = f"tcpdump -U --immediate-mode -n -i {shlex.quote(interface)} -w {shlex.quote(str(path))} {expression}"
         with self.background(words):
-            deadline = time.monotonic() + 5
+            deadline = time.monotonic() + 10
             while not (path.exists() and path.stat().st_size) and time.monotonic() < deadline:
                 time.sleep(0.005)  # the file's header is written when the recording begins
-            if not path.exists():
+            if not (path.exists() and path.stat().st_size):
                 raise NetError(
                     f"{self.name}: tcpdump does not record on {interface}: {self.run(words + ' -c 0', check=False)}"
                 )
             yield path
-            time.sleep(0.05)  # packets that are on their way to the file
+            end, size = time.monotonic() + LAST_PACKETS_S, -1
+            while size != path.stat().st_size and time.monotonic() < end:
+                size = path.stat().st_size
+                time.sleep(QUIET_S)
 
     def ping(self, target: str, *, count: int = 1, wait_s: float = 1.0) -> bool:
         """Whether `target` (an address or a name) answers at least one ping."""
