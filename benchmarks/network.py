@@ -1,9 +1,10 @@
 """Networks of OSPF routers in a container with a student's walls: seconds to build, converge and tear down, and memory.
 
-    python -m benchmarks.network [--routers 3 --routers 10 --routers 20] [--memory-mb 512] [--cpus 1]
+    python -m benchmarks.network [--routers 3 --routers 10 --routers 20 --routers 30] [--memory-mb 512] [--cpus 1]
 
 prints one JSON line: {"network": [{"routers": 3, "build_s": ..., "converge_s": ..., "teardown_s": ...,
-"memory_mb": ..., "processes": ...}, ...], "container": {...}}. The routers stand in a ring with a host at two opposite
+"memory_mb": ..., "processes": ...}, ...], "container": {...}}. A notebook server runs beside them, as a student's does;
+server_mb is its memory. The routers stand in a ring with a host at two opposite
 ones; built is when all daemons run and are configured, converged when every router knows every network and the hosts
 ping each other, torn down when no process is left. memory_mb is what the network adds to the container's cgroup,
 without file cache. No peer is measured: the network emulators we know want root or a privileged container.
@@ -111,7 +112,7 @@ def _lines(output: Iterator[bytes]) -> Iterator[dict[str, Any]]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--routers", type=int, action="append", help="3, 10 and 20 if left out")
+    parser.add_argument("--routers", type=int, action="append", help="3, 10, 20 and 30 if left out")
     parser.add_argument("--memory-mb", type=int, default=512)
     parser.add_argument("--cpus", type=float, default=1.0)
     given = parser.parse_args()
@@ -128,15 +129,20 @@ def main() -> None:
         init=True,
     )
     config.update(NESTED["host_config"])
-    made = client.api.create_container(image, ["sleep", "infinity"], host_config=config)["Id"]
+    made = client.api.create_container(image, ["jupyter", "lab", "--no-browser"], host_config=config)["Id"]
     container = client.containers.get(made)
     try:
         container.start()
-        rows = [measure(container, routers) for routers in given.routers or (3, 10, 20)]
+        container.exec_run(
+            ["timeout", "60", "sh", "-c", "until curl -s 127.0.0.1:8888/api; do sleep 0.1; done"]
+        )
+        server_mb = round(memory_mb(container), 1)
+        rows = [measure(container, routers) for routers in given.routers or (3, 10, 20, 30)]
     finally:
         container.remove(force=True)
     walls = {
         "memory_mb": given.memory_mb,
+        "server_mb": server_mb,
         "cpus": given.cpus,
         "user": "1000:1000",
         "capabilities": [],

@@ -277,6 +277,29 @@ print(json.dumps(len([packet for packet in rdpcap(str(file)) if ICMP in packet])
     assert seen == 4
 
 
+def test_thirty_routers_fit_beside_a_notebook_server(container: Any, inside: Inside) -> None:
+    """In 512 MiB, which the fixture's container has."""
+    container.exec_run(["jupyter", "lab", "--no-browser"], detach=True)
+    container.exec_run(["timeout", "60", "sh", "-c", "until curl -s 127.0.0.1:8888/api; do sleep 0.1; done"])
+
+    seen = inside("""
+net = Topology("ring")
+routers = [net.router(f"r{n}", "ospfd") for n in range(30)]
+for n in range(30):
+    net.link(f"r{n}:next", f"r{(n + 1) % 30}:before", f"10.0.{n}.1/30", f"10.0.{n}.2/30")
+net.start()
+for router in routers:
+    router.vtysh("configure terminal\\nrouter ospf\\nnetwork 10.0.0.0/8 area 0")
+wanted, end = {f"10.0.{n}.0/30" for n in range(30)}, time.monotonic() + 60
+while not all(wanted <= router.routes().keys() for router in routers) and time.monotonic() < end:
+    time.sleep(0.2)
+print(json.dumps(sum(wanted <= router.routes().keys() for router in routers)))
+""")
+
+    assert seen == 30
+    assert container.exec_run(["pkill", "-x", "jupyter-lab"])[0] == 0  # it was not the price
+
+
 def test_names_fit_what_the_kernel_takes() -> None:
     assert NAME.match("r1") and not NAME.match("1r") and not NAME.match("r" * 15)
     assert INTERFACE.match("to-r2") and not INTERFACE.match("a/b") and not INTERFACE.match("e" * 16)

@@ -20,6 +20,7 @@ NAME = re.compile(r"^[a-z][a-z0-9-]{0,13}$")
 INTERFACE = re.compile(r"^[a-zA-Z][a-zA-Z0-9_.-]{0,14}$")
 BRIDGE = "br0"  # a switch's ports are members of this
 TIMEOUT_S = 20.0
+STARTS = 6  # routers that start at once: a start takes 4 MiB more than the router keeps
 QUIET_S = 0.2  # a recording into which nothing came for so long has what was on its way
 LAST_PACKETS_S = 3.0  # where something always comes
 _open: dict[str, Topology] = {}  # by name: the same name again means a fresh start
@@ -466,11 +467,11 @@ class Topology:
             return dict(zip(asked, pool.map(one, asked), strict=True))
 
     def start(self) -> None:
-        """Start FRRouting on every router that has a daemon, all at once. vtysh does it for its own router."""
+        """Start FRRouting on every router that has a daemon, some at a time. vtysh does it for its own router."""
         from concurrent.futures import ThreadPoolExecutor
 
         routers = [node for node in self.nodes.values() if isinstance(node, Router) and node.frr.daemons]
-        with ThreadPoolExecutor(max(1, len(routers))) as pool:
+        with ThreadPoolExecutor(STARTS) as pool:
             list(pool.map(lambda router: router.frr.start(), routers))
 
     @property
