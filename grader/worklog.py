@@ -9,11 +9,11 @@ from sqlalchemy import Select, func, select, update
 
 from grader.blobs import Blobs
 from grader.database import NotThere
-from grader.joblog import JobLog
+from grader.marklog import MarkLog
 from grader.models import Feedback, Report, Submission
 
 
-class WorkLog(JobLog):
+class WorkLog(MarkLog):
     """The grading half of the record."""
 
     blobs: Blobs

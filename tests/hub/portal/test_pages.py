@@ -37,19 +37,22 @@ def walk(school: Any) -> dict[str, str]:
         "course": "courses/ict101",
         "grading": "courses/ict101/labs/lab-one",
         "student": "courses/ict101/students/alice",
+        "progress": "progress",
+        "insight": "courses/ict101/insight",
+        "lab insight": "courses/ict101/labs/lab-one/insight",
         "other course": "courses/net201",
         "no course": "courses/nothing",
     }
 
 
-OWN = {"home", "catalogue", "verify"}
+OWN = {"home", "catalogue", "verify", "progress"}
 LEARNER = OWN | {"lab", "starting"}
 ALLOWED = {
     "alice": LEARNER | {"alice receipt", "alice receipt text", "alice feedback", "alice notebook"},
     "bob": LEARNER | {"bob receipt"},  # his feedback is not released
     "teacher": LEARNER
     | {"alice receipt", "alice receipt text", "alice feedback", "alice notebook", "bob receipt"}
-    | {"course", "grading", "student"},
+    | {"course", "grading", "student", "insight", "lab insight"},
     "prof": OWN | {"other course"},
     "nobody": OWN,
 }
