@@ -40,8 +40,7 @@ class Receipts:
             )
         except ValueError as error:
             raise ReceiptRefused(
-                f"{path}: not a key of this site. Put the key back from the backup: "
-                "receipts given with it cannot be checked with another one."
+                f"{path}: not a key of this site. Put the key back from the backup: receipts given with it cannot be checked with another one."
             ) from error
 
     @property

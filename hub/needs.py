@@ -16,6 +16,8 @@ import docker
 
 from grader.sandbox.seccomp import profile_json
 from hub.images import environment_of, environments, image_name
+from hub.portal.languages import gettext as _
+from hub.portal.languages import spoken
 from hub.settings import Settings
 from hub.spawners.docker import NESTED
 from labs.model import Lab
@@ -73,21 +75,21 @@ def sentence(lab: Lab, found: Offers) -> str:
         return ""
     missing = [need for need in lab.needs if features.get(need, "no") == "no"]
     if missing:
-        return (
-            f"This lab needs {_joined(missing)}, which this server does not offer: parts of it will not work here. "
+        return _(
+            "This lab needs %(features)s, which this server does not offer: parts of it will not work here. "
             "Ask your instructor before you start."
-        )
+        ) % {"features": _joined(missing)}
     emulated = [need for need in lab.needs if features.get(need) == "emulated"]
     if emulated:
-        return (
-            f"This server's kernel lacks {_joined(emulated)}, so the lab's networks run in an emulated machine: "
+        return _(
+            "This server's kernel lacks %(features)s, so the lab's networks run in an emulated machine: "
             "everything works the same, but slower. It takes some ten seconds to start."
-        )
+        ) % {"features": _joined(emulated)}
     return ""
 
 
 def _joined(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return spoken().listed(names)
 
 
 def _image_id(settings: Settings, client: docker.DockerClient | None, environment: str) -> str:

@@ -64,6 +64,10 @@ class PortalSettings(Closed):
     """The [portal] table: the pages."""
 
     session_h: int = Field(default=12, gt=0, description="Hours before a person logs in to the portal again.")
+    language: str = Field(
+        default="en",
+        description="Language of the pages for browsers that ask for none there is: en, fr, es, ar, zh_Hans.",
+    )
 
 
 class LabsSettings(Closed):

@@ -12,6 +12,7 @@ import uvicorn
 from grader.store import Store
 from hub.portal.app import create_app
 from hub.portal.hubclient import HubClient
+from hub.portal.languages import Languages, LanguagesRefused
 from hub.settings import SettingsError, load_settings
 
 _NEEDED = (
@@ -34,7 +35,8 @@ def main() -> int:
         return 2
     try:
         settings = load_settings()
-    except SettingsError as error:
+        languages = Languages(settings.portal.language)
+    except (SettingsError, LanguagesRefused) as error:
         print(error, file=sys.stderr)
         return 2
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -54,6 +56,7 @@ def main() -> int:
         base_url=env.get("JUPYTERHUB_BASE_URL", "/"),
         callback_url=env.get("JUPYTERHUB_OAUTH_CALLBACK_URL", ""),
         mode=env.get("ICTLABS_MODE", "docker"),
+        languages=languages,
     )
     uvicorn.run(
         app,

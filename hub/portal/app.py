@@ -23,9 +23,12 @@ from hub.portal.desk import Desk
 from hub.portal.headers import DEFAULTS, SecurityHeaders
 from hub.portal.hubclient import HubAway, HubClient, HubError, NotAllowed
 from hub.portal.jobs import Jobs
+from hub.portal.languages import Languages, ReadersLanguage, later
+from hub.portal.languages import gettext as _
 from hub.portal.login import Login, LoginNeeded, Visitor
 from hub.portal.pages.insight import insight_pages
 from hub.portal.pages.instructor import instructor_pages
+from hub.portal.pages.language import language_pages
 from hub.portal.pages.progress import progress_pages
 from hub.portal.pages.server import server_pages
 from hub.portal.pages.student import student_pages
@@ -43,7 +46,9 @@ _STATIC = {
     "progress.js": "text/javascript; charset=utf-8",
     "mark.svg": "image/svg+xml",
 }
-_OUR_FAULT = "The portal has a fault of its own. Nothing of yours is lost. Try again, then tell the operator."
+_OUR_FAULT = later(
+    "The portal has a fault of its own. Nothing of yours is lost. Try again, then tell the operator."
+)
 
 
 def create_app(
@@ -56,12 +61,14 @@ def create_app(
     callback_url: str = "",
     mode: str = "docker",
     jobs: Jobs | None = None,
+    languages: Languages | None = None,
 ) -> FastAPI:
     """Make the portal of a site.
 
     `prefix`: its path. `base_url`: the path of the whole hub. `callback_url`: where the hub sends people after
-    login. `mode`: docker, process or process-unjailed, for the banner.
+    login. `mode`: docker, process or process-unjailed, for the banner. Raises LanguagesRefused.
     """
+    languages = languages or Languages(settings.portal.language)
     hub_prefix = f"{base_url}hub/"
     login = Login(
         hub,
@@ -78,7 +85,7 @@ def create_app(
         starts=Starts(hub),
         jobs=jobs or Jobs(store, settings),
         catalogue=Catalogue(settings),
-        render=Render(settings, prefix=prefix, hub_prefix=hub_prefix, mode=mode),
+        render=Render(settings, prefix=prefix, hub_prefix=hub_prefix, mode=mode, languages=tuple(languages)),
         prefix=prefix,
         hub_prefix=hub_prefix,
         user_prefix=f"{base_url}user/",
@@ -93,10 +100,12 @@ def create_app(
 
     app = FastAPI(title="ICT Labs", openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(ReadersLanguage, languages=languages, api_prefix=f"{prefix}api/")
     below = prefix.rstrip("/")
     pages = (student_pages, server_pages, instructor_pages, progress_routes, insight_pages, progress_pages)
     for router in (make(desk) for make in pages):
         app.include_router(router, prefix=below)
+    app.include_router(language_pages(desk, languages), prefix=below)
 
     def grade(course: str, lab: str, by: str, student: str) -> Job:
         return desk.jobs.grade(course, lab, by, [student], regrade=True)
@@ -170,12 +179,18 @@ def _errors(app: FastAPI, desk: Desk) -> None:
     @app.exception_handler(AnyHTTPException)  # Starlette's own 404 and 405 too
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, AnyHTTPException)  # noqa: S101 (for mypy: Starlette's own type is wider)
-        said = error.detail if error.detail not in ("Not Found", "") else "There is no such page."
+        said = (
+            error.detail
+            if error.detail not in ("Not Found", "Method Not Allowed", "")
+            else _("There is no such page.")
+        )
         return await _sentence(desk, request, error.status_code, said)
 
     @app.exception_handler(RequestValidationError)
     async def not_valid(request: Request, _error: Exception) -> Response:
-        return await _sentence(desk, request, 422, "The address has a part that cannot be right. Check it.")
+        return await _sentence(
+            desk, request, 422, _("The address has a part that cannot be right. Check it.")
+        )
 
     @app.exception_handler(HubError)
     async def hub_error(request: Request, error: Exception) -> Response:
@@ -184,7 +199,7 @@ def _errors(app: FastAPI, desk: Desk) -> None:
     @app.exception_handler(Exception)
     async def fault(request: Request, _error: Exception) -> Response:
         log.error("%s %s failed", request.method, request.url.path)  # Starlette logs the trace back
-        answer = await _sentence(desk, request, 500, _OUR_FAULT)
+        answer = await _sentence(desk, request, 500, _(_OUR_FAULT))
         answer.headers.update(DEFAULTS)  # this handler answers outside of all middleware
         return answer
 

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hub.needs import offers, sentence
+from hub.portal.languages import later
 from hub.settings import Settings
 from labs.library import Library, by_track
 from labs.model import Lab
 
 _KEEP_S = 60.0
-LEVELS = {1: "beginner", 2: "intermediate", 3: "advanced"}
+LEVELS = {1: later("beginner"), 2: later("intermediate"), 3: later("advanced")}
 
 
 @dataclass(frozen=True)

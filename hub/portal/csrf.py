@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 
 from fastapi import HTTPException, Request
 
+from hub.portal.languages import gettext as _
 from hub.portal.sessions import Session
 
 _MOST_BYTES = 64 * 1024  # our forms hold names and, once, a receipt
@@ -18,17 +19,17 @@ async def read_form(request: Request, session: Session) -> dict[str, str]:
         raise _refused()
     if request.headers.get("content-type", "").split(";")[0].strip() != "application/x-www-form-urlencoded":
         raise HTTPException(
-            415, "This address takes the portal's own forms only. Go back and use the button."
+            415, _("This address takes the portal's own forms only. Go back and use the button.")
         )
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > _MOST_BYTES:
-            raise HTTPException(413, "That is too much text for this form. Shorten it and send it again.")
+            raise HTTPException(413, _("That is too much text for this form. Shorten it and send it again."))
     try:
         fields = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=20))
     except ValueError as error:
-        raise HTTPException(400, "This form could not be read. Go back and send it again.") from error
+        raise HTTPException(400, _("This form could not be read. Go back and send it again.")) from error
     if not secrets.compare_digest(fields.pop("csrf", "").encode(), session.csrf.encode()):
         raise _refused()
     return fields
@@ -37,5 +38,7 @@ async def read_form(request: Request, session: Session) -> dict[str, str]:
 def _refused() -> HTTPException:
     return HTTPException(
         403,
-        "This did not come from an open page of yours, so nothing was changed. Go back, reload, press again.",
+        _(
+            "This did not come from an open page of yours, so nothing was changed. Go back, reload, press again."
+        ),
     )

@@ -15,12 +15,14 @@ from hub.portal.catalogue import Catalogue
 from hub.portal.csrf import read_form
 from hub.portal.hubclient import HubClient
 from hub.portal.jobs import Jobs
+from hub.portal.languages import gettext as _
+from hub.portal.languages import later
 from hub.portal.login import Login, Visitor
 from hub.portal.render import Render
 from hub.portal.starts import Starts
 from hub.settings import Settings
 
-_NO_PAGE = "There is no such page for you. It may be somebody else's, or the address is not whole."
+_NO_PAGE = later("There is no such page for you. It may be somebody else's, or the address is not whole.")
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,9 @@ class Desk:
     def taught(self, visitor: Visitor, course: str) -> str:
         """`course`, if this person teaches it. The answer does not say whether there is such a course."""
         if not visitor.person.may_teach(course):
-            raise HTTPException(403, "This page is for the course's instructors. Ask one of them to add you.")
+            raise HTTPException(
+                403, _("This page is for the course's instructors. Ask one of them to add you.")
+            )
         try:
             self.store.course(course)
         except NotThere:  # a group of the hub can outlive its course
@@ -87,4 +91,4 @@ class Desk:
 
 def no_page() -> HTTPException:
     """The one answer for what is not there and for what is not theirs."""
-    return HTTPException(404, _NO_PAGE)
+    return HTTPException(404, _(_NO_PAGE))

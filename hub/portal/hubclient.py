@@ -13,6 +13,7 @@ from urllib.parse import quote
 import httpx
 
 from grader.people import Person
+from hub.portal.languages import gettext as _
 
 _CACHE_S = 10.0  # a change of groups takes effect within this time
 _MOST_CACHED = 5_000
@@ -83,7 +84,7 @@ class HubClient:
         )
         token = _object(answer).get("access_token") if answer.is_success else None
         if not isinstance(token, str):
-            raise HubError("The hub did not accept this login. Log in again.")
+            raise HubError(_("The hub did not accept this login. Log in again."))
         return token
 
     async def user(self, token: str, *, fresh: bool = False) -> HubUser | None:
@@ -102,9 +103,12 @@ class HubClient:
             or model.get("kind", "user") != "user"
             or not isinstance(model.get("name"), str)
         ):
-            raise HubAway("The hub answered in a way the portal does not understand. Tell the operator.")
+            raise HubAway(_("The hub answered in a way the portal does not understand. Tell the operator."))
         if not self._scopes & set(model.get("scopes") or ()):
-            raise NotAllowed(f"{model['name']} may not use this portal with this login. Ask the operator.")
+            raise NotAllowed(
+                _("%(name)s may not use this portal with this login. Ask the operator.")
+                % {"name": model["name"]}
+            )
         user = HubUser(
             Person(model["name"], frozenset(model.get("groups") or ()), bool(model.get("admin"))),
             model.get("servers") or {},
@@ -150,7 +154,7 @@ class HubClient:
         try:
             return await self._http.request(verb, path, headers=_bearer(token) if token else {}, **how)
         except httpx.HTTPError as error:
-            raise HubAway("The hub does not answer at the moment. Try again in some seconds.") from error
+            raise HubAway(_("The hub does not answer at the moment. Try again in some seconds.")) from error
 
 
 def _bearer(token: str) -> dict[str, str]:
@@ -171,4 +175,4 @@ def _object(answer: httpx.Response) -> dict[str, Any]:
 
 def _reason(answer: httpx.Response) -> str:
     message = _object(answer).get("message")
-    return str(message) if message else f"The hub answered {answer.status_code}."
+    return str(message) if message else _("The hub answered %(status)s.") % {"status": answer.status_code}

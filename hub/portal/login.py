@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 
 from grader.people import Person
 from hub.portal.hubclient import HubClient, HubUser
+from hub.portal.languages import gettext as _
 from hub.portal.sessions import Session, Sessions
 
 SESSION_COOKIE = "ictlabs-portal"
@@ -86,7 +87,7 @@ class Login:
             }
         )
         answer = RedirectResponse(f"{self.authorize_url}?{query}", 302)
-        kept = ".".join((state, verifier, _plain(self._inside(wanted).encode())))
+        kept = ".".join((state, verifier, _plain(self.inside(wanted).encode())))
         self._set(request, answer, _login_cookie(state), kept, _LOGIN_LASTS_S)
         return answer
 
@@ -94,21 +95,23 @@ class Login:
         """The hub sent the browser back: check that this browser asked, trade the code, open a session."""
         state, code = request.query_params.get("state", ""), request.query_params.get("code", "")
         kept = request.cookies.get(_login_cookie(state), "") if _STATE.fullmatch(state) else ""
-        known, _, rest = kept.partition(".")
-        verifier, _, wanted = rest.partition(".")
+        known, _dot, rest = kept.partition(".")
+        verifier, _dot, wanted = rest.partition(".")
         if not known or not secrets.compare_digest(known.encode(), state.encode()):
             raise HTTPException(
-                400, "This login took too long or was begun in another browser. Open the portal again."
+                400, _("This login took too long or was begun in another browser. Open the portal again.")
             )
         if not code:
             raise HTTPException(
                 403,
-                "The hub did not let you in here. Ask the operator whether your account may use the portal.",
+                _(
+                    "The hub did not let you in here. Ask the operator whether your account may use the portal."
+                ),
             )
         token = await self.hub.token_for_code(code, verifier, self.callback_url)
         if await self.hub.user(token, fresh=True) is None:
-            raise HTTPException(403, "The hub does not know this login any more. Open the portal again.")
-        answer = RedirectResponse(self._inside(_decoded(wanted)), 302)
+            raise HTTPException(403, _("The hub does not know this login any more. Open the portal again."))
+        answer = RedirectResponse(self.inside(_decoded(wanted)), 302)
         answer.delete_cookie(_login_cookie(state), path=self.prefix)
         self.sessions.end(request.cookies.get(SESSION_COOKIE))
         self._set(request, answer, SESSION_COOKIE, self.sessions.begin(token), int(self.sessions.lasts_s))
@@ -121,7 +124,7 @@ class Login:
         answer.delete_cookie(SESSION_COOKIE, path=self.prefix)
         return answer
 
-    def _inside(self, wanted: str) -> str:
+    def inside(self, wanted: str) -> str:
         """`wanted` if it is a page of the portal, else its first page: a login never leads elsewhere."""
         plain = (
             len(wanted) <= _LONGEST_WANTED

@@ -1,7 +1,8 @@
-"""Turns a page's name and values into HTML: the templates, how times and sizes are written, the banner."""
+"""Turns a page's name and values into HTML: the templates in the reader's language, times and sizes, the banner."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -14,21 +15,22 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from hub.portal.headers import LIVE_POLICY
+from hub.portal.languages import ENGLISH, Language, gettext, later, ngettext, speaking, spoken
 from hub.portal.login import Visitor
 from hub.settings import Settings
 
 HERE = Path(__file__).parent
-BANNERS: Mapping[str, tuple[str, Markup]] = {
+BANNERS: Mapping[str, tuple[str, str]] = {
     "process": (
         "warn",
-        Markup(
+        later(
             "Trial mode, without containers: students' servers share this machine. For a first look only. "
             "<code>sudo make docker</code>, then <code>make up</code>, gives everybody a container."
         ),
     ),
     "process-unjailed": (
         "danger",
-        Markup(
+        later(
             "No walls between people: this machine has neither containers nor user namespaces, so whoever logs in "
             "can read everything here. Never use it with real students. <code>ict doctor</code> says what is missing."
         ),
@@ -39,7 +41,15 @@ BANNERS: Mapping[str, tuple[str, Markup]] = {
 class Render:
     """Renders pages of one site."""
 
-    def __init__(self, settings: Settings, *, prefix: str, hub_prefix: str, mode: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        prefix: str,
+        hub_prefix: str,
+        mode: str,
+        languages: tuple[Language, ...] = (ENGLISH,),
+    ) -> None:
         """`prefix`, `hub_prefix`: paths of the portal and of the hub, with a slash at the end."""
         self._zone = ZoneInfo(settings.site.timezone)
         files = sorted((HERE / "static").iterdir())
@@ -50,8 +60,17 @@ class Render:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            extensions=["jinja2.ext.i18n"],
         )
-        self._jinja.filters |= {"moment": self.moment, "size": size, "points": "{:g}".format}
+        self._jinja.policies["ext.i18n.trimmed"] = True
+        # newstyle: what is put into a sentence is escaped
+        self._jinja.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
+        self._jinja.filters |= {
+            "moment": self.moment,
+            "size": size,
+            "points": lambda value: spoken().number(value),
+            "translated": gettext,  # a constant of ours; the answer is escaped like any value
+        }
         self._jinja.globals |= {
             "site": settings.site.name,
             "zone": settings.site.timezone,
@@ -59,33 +78,39 @@ class Render:
             "hub": hub_prefix,
             "version": version,
             "banner": BANNERS.get(mode),
+            "languages": languages,
+            "spoken": spoken,
         }
 
     def page(
         self, template: str, visitor: Visitor | None = None, status: int = 200, **values: Any
     ) -> HTMLResponse:
-        """A whole page, for `visitor` or for nobody in particular.
+        """A whole page in the reader's language, for `visitor` or for nobody in particular.
 
         refresh_s: the page loads itself again after so many seconds. live: it runs progress.js in place of that.
         """
         values = {"refresh_s": 0, "live": False} | values
         values |= {"visitor": visitor, "notice": visitor.session.take_notice() if visitor else ""}
-        page = HTMLResponse(self._jinja.get_template(template).render(values), status)
+        with speaking(spoken() if is_translated(template) else ENGLISH):
+            page = HTMLResponse(self._jinja.get_template(template).render(values), status)
         if values["live"]:
             page.headers["Content-Security-Policy"] = LIVE_POLICY
         return page
 
     def moment(self, when: datetime) -> Markup:
         """A moment in the site's time zone, exact for machines."""
-        local = when.astimezone(self._zone)
-        text = f"{local:%a} {local.day} {local:%b %Y, %H:%M}"
         return Markup('<time datetime="{}">{}</time>').format(
-            when.astimezone(UTC).isoformat(timespec="seconds"), text
+            when.astimezone(UTC).isoformat(timespec="seconds"), spoken().moment(when, self._zone)
         )
 
 
-def size(count: int) -> str:
-    """Bytes for people."""
-    if count < 1000:
-        return f"{count} B"
-    return f"{count / 1000:.1f} kB" if count < 1_000_000 else f"{count / 1_000_000:.1f} MB"
+@functools.cache
+def is_translated(template: str) -> bool:
+    """Whether a page has anything to translate; one without is English as a whole, with its dates and its frame."""
+    source = (HERE / "templates" / template).read_text(encoding="utf-8")
+    return "{% trans" in source or "_(" in source
+
+
+def size(count: int) -> Markup:
+    """Bytes for people, exact for machines."""
+    return Markup('<data value="{}">{}</data>').format(count, spoken().size(count))

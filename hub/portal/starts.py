@@ -10,12 +10,16 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hub.portal.hubclient import HubClient, HubError
+from hub.portal.languages import gettext as _
+from hub.portal.languages import later
 
 log = logging.getLogger(__name__)
 
 SERVER_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,29}")  # what the hub takes as the name of a server
 _FORGET_S = 600
 _MOST_MESSAGES = 30
+# For the catalogues: what the hub itself says of a start; hub/spawners says the rest.
+_HUBS_OWN = (later("Server requested"),)
 _SPAWN_FAILED = re.compile(r"^Spawn failed:?\s*")
 
 
@@ -110,7 +114,7 @@ class Starts:
             start.state, start.reason = "failed", str(error)
         except Exception:
             log.exception("following the start of %s/%s", name, server)
-            start.state, start.reason = "failed", "The portal has a fault of its own. Tell the operator."
+            start.state, start.reason = "failed", _("The portal has a fault of its own. Tell the operator.")
         finally:
             if asked is not None and not asked.done():
                 asked.cancel()  # the hub has the wish already
@@ -142,4 +146,4 @@ class Starts:
         if state == "ready":
             start.state = "ready"
         elif state == "off":
-            start.state, start.reason = "failed", start.reason or "The server ended before it was ready."
+            start.state, start.reason = "failed", start.reason or _("The server ended before it was ready.")

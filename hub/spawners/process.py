@@ -39,7 +39,10 @@ class LabProcessSpawner(LabSpawner, SimpleLocalProcessSpawner):
         if jailed:  # the jails share one network: on TCP, anybody could read what another one's kernel prints
             argv.append("--KernelManager.transport=ipc")
         env = self._environment(launch, home)
-        self.stage(20, "Starting the server in a jail" if jailed else "Starting the server")
+        if jailed:  # whole sentences, for the portal's catalogues
+            self.stage(20, "Starting the server in a jail")
+        else:
+            self.stage(20, "Starting the server")
         self.proc = self._popen_jailed(launch, argv, env) if jailed else self._popen(launch, argv, env)
         self.pid = self.proc.pid
         await self.wait_until_ready(self.ip, self.port)

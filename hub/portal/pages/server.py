@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from hub.portal.desk import Desk, no_page
 from hub.portal.hubclient import HubError
+from hub.portal.languages import gettext as _
 from hub.portal.login import Visitor
 from hub.portal.starts import SERVER_NAME, Start
 
@@ -31,9 +32,9 @@ def server_pages(desk: Desk) -> APIRouter:
         try:
             await desk.hub.stop(visitor.session.token, visitor.name, server)
             await desk.hub.user(visitor.session.token, fresh=True)
-            visitor.session.notice = "Your server is stopped. Your files are kept."
+            visitor.session.notice = _("Your server is stopped. Your files are kept.")
         except HubError as error:
-            visitor.session.notice = f"Your server could not be stopped: {error}"
+            visitor.session.notice = _("Your server could not be stopped: %(reason)s") % {"reason": error}
         return desk.to("")
 
     return router
@@ -49,7 +50,7 @@ def _starting(router: APIRouter, desk: Desk) -> None:
         release = desk.release(form[0], course, lab)
         if release.withdrawn_at is not None:
             raise HTTPException(
-                409, "This lab is no longer offered. Ask your instructor to release it again."
+                409, _("This lab is no longer offered. Ask your instructor to release it again.")
             )
         return await _begin(desk, form[0], release.environment, {"course": course, "lab": lab})
 

@@ -15,19 +15,21 @@ from grader.models import Feedback
 from grader.receipts import ReceiptRefused
 from hub.portal.desk import Desk, no_page
 from hub.portal.headers import FEEDBACK_POLICY
+from hub.portal.languages import gettext as _
+from hub.portal.languages import later
 from hub.portal.login import Visitor
 from hub.portal.overview import LabRow, is_released, lab_rows, mark_of
 
 TRACKS = {
-    "network": "Networks",
-    "linux": "Linux",
-    "security": "Security",
-    "database": "Databases",
-    "cloud": "Cloud",
-    "ai": "Artificial intelligence",
-    "wireless": "Wireless",
-    "iot": "Internet of things",
-    "programming": "Programming",
+    "network": later("Networks"),
+    "linux": later("Linux"),
+    "security": later("Security"),
+    "database": later("Databases"),
+    "cloud": later("Cloud"),
+    "ai": later("Artificial intelligence"),
+    "wireless": later("Wireless"),
+    "iot": later("Internet of things"),
+    "programming": later("Programming"),
 }
 _MOST_FEEDBACK_BYTES = 30_000_000  # one notebook's page, unpacked
 
@@ -164,7 +166,7 @@ def _receipts(router: APIRouter, desk: Desk) -> None:
         try:
             stated = store.receipts.verify(text)
         except ReceiptRefused as error:
-            refused = str(error)
+            refused = _(str(error))
         return render.page("verify.html", visitor, text=text, stated=stated, refused=refused)
 
 
@@ -204,7 +206,8 @@ def _feedback(router: APIRouter, desk: Desk) -> None:
         try:
             html = read_member(store.blob(found.sha256), f"{page}.html", _MOST_FEEDBACK_BYTES)
         except ArchiveTooLarge:
-            html = b"<p>This notebook's page is too large to show. Ask your instructor for it.</p>"
+            said = _("This notebook's page is too large to show. Ask your instructor for it.")
+            html = f"<p>{said}</p>".encode()
         return Response(
             html,
             media_type="text/html; charset=utf-8",

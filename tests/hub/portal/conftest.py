@@ -244,12 +244,12 @@ class Browser:
 
 @pytest.fixture
 def visit(school: Class, tiny_hub: TinyHub) -> Iterator[Callable[..., Browser]]:
-    """`visit(name=None, mode="docker")`: a browser at the portal, logged in if a name is given."""
+    """`visit(name=None, mode="docker", **parts)`: a browser at the portal, logged in if a name is given."""
     with contextlib.ExitStack() as stack:
 
-        def browser(name: str | None = None, mode: str = "docker") -> Browser:
+        def browser(name: str | None = None, mode: str = "docker", **parts: Any) -> Browser:
             hub = HubClient(f"{tiny_hub.url}/hub/api", client_id="service-portal", client_secret="s")
-            app = create_app(school.settings, school.store, hub, mode=mode)
+            app = create_app(school.settings, school.store, hub, mode=mode, **parts)
             client = stack.enter_context(TestClient(app, raise_server_exceptions=False))
             found = Browser(client)
             return found.login(name) if name else found

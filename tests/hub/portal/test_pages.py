@@ -122,7 +122,7 @@ def test_due_times_are_shown_in_the_sites_time_zone(visit: Any, school: Any) -> 
         school.alices.received_at.replace(year=2026, month=1, day=5, hour=20, minute=0, second=0)
     )
 
-    assert "Tue 6 Jan 2026, 01:30" in shown
+    assert "Tue, 6 Jan 2026, 01:30" in shown
     assert 'datetime="2026-01-05T20:00:00+00:00"' in shown
 
 
@@ -236,7 +236,7 @@ def test_the_catalogue_has_every_lab_with_what_it_takes_and_gives(visit: Any, sc
 
     for lab in labs.values():
         entry = page.partition(f'id="{lab.name}"')[2].partition("</li>")[0]
-        assert f"<h3>{escape(lab.title)}</h3>" in entry
+        assert f"<h3><bdi>{escape(lab.title)}</bdi></h3>" in entry
         assert f"{lab.minutes} minutes" in entry
         assert all(outcome in entry for outcome in lab.outcomes)
         assert all(f'href="#{before}">{escape(labs[before].title)}</a>' in entry for before in lab.requires)
