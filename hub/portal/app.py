@@ -24,7 +24,9 @@ from hub.portal.headers import DEFAULTS, SecurityHeaders
 from hub.portal.hubclient import HubAway, HubClient, HubError, NotAllowed
 from hub.portal.jobs import Jobs
 from hub.portal.login import Login, LoginNeeded, Visitor
+from hub.portal.pages.announcements import announcement_pages
 from hub.portal.pages.instructor import instructor_pages
+from hub.portal.pages.people import people_pages
 from hub.portal.pages.server import server_pages
 from hub.portal.pages.student import student_pages
 from hub.portal.progress import progress_routes
@@ -92,7 +94,14 @@ def create_app(
     app = FastAPI(title="ICT Labs", openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.add_middleware(SecurityHeaders)
     below = prefix.rstrip("/")
-    for router in (student_pages(desk), server_pages(desk), instructor_pages(desk), progress_routes(desk)):
+    for router in (
+        student_pages(desk),
+        server_pages(desk),
+        instructor_pages(desk),
+        people_pages(desk),
+        announcement_pages(desk),
+        progress_routes(desk),
+    ):
         app.include_router(router, prefix=below)
 
     def grade(course: str, lab: str, by: str, student: str) -> Job:

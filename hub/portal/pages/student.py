@@ -17,6 +17,7 @@ from hub.portal.desk import Desk, no_page
 from hub.portal.headers import FEEDBACK_POLICY
 from hub.portal.login import Visitor
 from hub.portal.overview import LabRow, is_released, lab_rows, mark_of
+from hub.portal.pages.announcements import news_of
 
 TRACKS = {
     "network": "Networks",
@@ -68,6 +69,7 @@ def _home(router: APIRouter, desk: Desk) -> None:
             taught=taught,
             servers=running,
             notes=desk.catalogue.notes() if courses else {},
+            news=news_of(desk, visitor),
         )
 
     @router.get("/catalogue")
