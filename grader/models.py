@@ -182,3 +182,20 @@ class Feedback(Base):
     released_by: Mapped[str] = mapped_column(String(64))
     points: Mapped[float | None]  # as the gradebook had them at that moment
     max_points: Mapped[float | None]
+
+
+class Announcement(Base):
+    """Something instructors tell a whole course."""
+
+    __tablename__ = "announcement"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    course: Mapped[str] = mapped_column(ForeignKey("course.id"), index=True)
+    author: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime]
+    title: Mapped[str] = mapped_column(String(200))
+    text: Mapped[str] = mapped_column(Text)
+    withdrawn_at: Mapped[datetime | None]
+    mail_to: Mapped[int | None]  # people it goes to by e-mail; None: it was not to be sent
+    mail_sent: Mapped[int] = mapped_column(default=0)
+    mail_told: Mapped[str] = mapped_column(Text, default="")  # what went wrong, for instructors
+    mail_ended_at: Mapped[datetime | None]

@@ -10,6 +10,7 @@ _COURSE = re.compile(r"[a-z][a-z0-9-]{0,39}")
 # Wider than the names of our own labs, because instructors may release assignments of their own through nbgrader.
 # Never "+": nbgrader builds folder names with it.
 _LAB = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 _.-]{0,62}[A-Za-z0-9_-])?")
+_EMAIL = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+\.[^@\s,;<>]+")
 _ID = re.compile(r"[0-9a-f]{32}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -47,6 +48,11 @@ def check_lab(name: str) -> str:
             "starting with a letter or digit."
         )
     return name
+
+
+def is_email(text: str) -> bool:
+    """Whether `text` has the form of one e-mail address."""
+    return _EMAIL.fullmatch(text) is not None
 
 
 def is_submission_id(text: str) -> bool:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
 
 from sqlalchemy import func, select
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
+from grader.announcements import AnnouncementLog
 from grader.blobs import Blobs
 from grader.database import AlreadyThere, Database, NotThere, RecordError, migrate, open_engine
+from grader.memberlog import MemberLog
 from grader.models import Course, Member, Release, Submission
 from grader.names import check_course, check_lab, check_username
 from grader.people import INSTRUCTOR_PREFIX, STUDENT_PREFIX
 from grader.receipts import Receipts
+from grader.roster import MemberRow
 from grader.settings import Places
 from grader.variants import Variants
 from grader.worklog import WorkLog, newest_of_each
@@ -34,18 +35,7 @@ class TooMany(RecordError):
     """A student hands in too often."""
 
 
-@dataclass(frozen=True)
-class MemberRow:
-    """One row of a roster."""
-
-    username: str
-    role: Literal["student", "instructor"] = "student"
-    name: str = ""
-    email: str = ""
-    section: str = ""
-
-
-class Store(WorkLog):
+class Store(WorkLog, MemberLog, AnnouncementLog):
     """The record of one site. Methods are short transactions and may be called from any thread."""
 
     def __init__(self, engine: Engine, blobs: Blobs, receipts: Receipts, variants: Variants) -> None:
@@ -119,14 +109,6 @@ class Store(WorkLog):
                     )
                 )
         return len(members)
-
-    def unenrol(self, course: str, username: str) -> None:
-        """Take a person out of a course; their submissions stay. Raises NotThere."""
-        with self._write() as session:
-            row = session.get(Member, (course, username))
-            if row is None:
-                raise NotThere(f"{username} is not in course {course}. List its members.")
-            session.delete(row)
 
     def members(self, course: str) -> list[Member]:
         """People of a course, by user name."""

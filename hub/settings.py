@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
+from grader.names import is_email
 from grader.settings import Closed, GraderSettings, Places
 
 
@@ -70,6 +71,31 @@ class PortalSettings(Closed):
     )
 
 
+class MailSettings(Closed):
+    """The [mail] table: where e-mail is handed in."""
+
+    host: str = Field(default="", description="SMTP server that takes our e-mail; empty: no e-mail is sent.")
+    port: int = Field(default=587, ge=1, le=65535, description="Port of the SMTP server.")
+    starttls: bool = Field(
+        default=True, description="Encrypt the connection; a server that cannot is refused."
+    )
+    user: str = Field(default="", description="Name to log in with at the SMTP server; empty: no login.")
+    password_file: str = Field(
+        default="", description="File with the password of that name; relative to ictlabs.toml."
+    )
+    sender: str = Field(
+        default="", description="Address that e-mail comes from, such as labs@academy.example."
+    )
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.host and not is_email(self.sender):
+            raise ValueError("sender: host is set, so e-mail needs an address that it comes from")
+        if self.user and not (self.starttls and self.password_file):
+            raise ValueError("user: needs password_file, and starttls = true to keep the password unread")
+        return self
+
+
 class LabsSettings(Closed):
     """The [labs] table: where labs are found."""
 
@@ -85,6 +111,7 @@ class Settings(Closed):
     hub: HubSettings = HubSettings()
     portal: PortalSettings = PortalSettings()
     grader: GraderSettings = GraderSettings()
+    mail: MailSettings = MailSettings()
     labs: LabsSettings = LabsSettings()
     root: Path = Field(
         default=Path(), description="Folder that relative paths start from; not a key of the file."

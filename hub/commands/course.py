@@ -2,67 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import click
 
 from grader.names import NameRefused, check_course, check_username
+from grader.roster import (
+    MAX_ROSTER_BYTES,
+    Role,
+    RosterRefused,
+    decode_roster,
+    laid_over,
+    member_row,
+    read_roster,
+)
 from grader.store import MemberRow, RecordError, Store
 from hub.settings import Settings
-
-EMAIL = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+\.[^@\s,;<>]+")
-MAX_ROSTER_BYTES = 5_000_000
-
-
-def read_roster(text: str) -> tuple[list[MemberRow], list[str]]:
-    """Read a CSV roster with the columns name, e-mail, group (a header line may name them).
-
-    Returns the good rows and a sentence for each bad one, with its line.
-    """
-    rows: list[MemberRow] = []
-    problems: list[str] = []
-    seen: dict[str, int] = {}
-    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
-    while True:
-        try:
-            cells = next(reader, None)
-        except csv.Error as error:
-            problems.append(f"line {reader.line_num}: not CSV: {error}")
-            continue
-        if cells is None:
-            return rows, problems
-        cells = [cell.strip() for cell in cells]
-        if not any(cells) or (reader.line_num == 1 and cells[0].lower() in ("name", "username")):
-            continue
-        problem = _row_problem(cells, seen)
-        if problem:
-            problems.append(f"line {reader.line_num}: {problem}")
-            continue
-        name, email, section = (*cells, "", "")[:3]
-        seen[name] = reader.line_num
-        rows.append(MemberRow(name, email=email, section=section))
-
-
-def _row_problem(cells: list[str], seen: dict[str, int]) -> str | None:
-    if len(cells) > 3:
-        return f"{len(cells)} columns; a row is name,e-mail,group"
-    name, email, section = (*cells, "", "")[:3]
-    try:
-        check_username(name)
-    except NameRefused as problem:
-        return str(problem)
-    if name in seen:
-        return f"{name} stands on line {seen[name]} already"
-    if email and not EMAIL.fullmatch(email):
-        return f"{email!r} is not an e-mail address"
-    if len(section) > 64:
-        return f"the group has {len(section)} characters; 64 at most"
-    return None
 
 
 @click.group("course")
@@ -110,7 +66,9 @@ def create(settings: Settings, course: str, title: str, instructors: tuple[str, 
 @click.option("--instructors", is_flag=True, help="The roster lists instructors, not students.")
 @click.pass_obj
 def enrol(settings: Settings, course: str, roster: Path, partial: bool, instructors: bool) -> None:
-    """Enrol the people of a CSV roster: name,e-mail,group.
+    """Enrol the people of a CSV roster: name,e-mail,group, or the columns that its first line names.
+
+    Columns: username, name, e-mail, group, role. An empty cell leaves what the course has.
 
     A bad row is reported by its line. Then nobody is enrolled, unless --partial is given; the exit code is 1 either way.
 
@@ -122,12 +80,9 @@ def enrol(settings: Settings, course: str, roster: Path, partial: bool, instruct
     if roster.stat().st_size > MAX_ROSTER_BYTES:
         raise click.ClickException(f"{roster}: larger than {MAX_ROSTER_BYTES // 1_000_000} MB. Split it.")
     try:
-        text = roster.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise click.ClickException(
-            f"{roster}: not UTF-8 text ({error.reason}). Save it as CSV UTF-8."
-        ) from error
-    rows, problems = read_roster(text)
+        rows, problems = read_roster(decode_roster(roster.read_bytes()))
+    except RosterRefused as error:
+        raise click.ClickException(f"{roster}: {error}") from error
     for problem in problems:
         click.echo(f"{roster}: {problem}", err=True)
     if problems and not partial:
@@ -135,9 +90,12 @@ def enrol(settings: Settings, course: str, roster: Path, partial: bool, instruct
             f"nobody was enrolled: {len(problems)} bad, {len(rows)} good rows. Mend the roster, or keep the good ones with --partial."
         )
     store = Store.open(settings.database_url, settings.places)
-    role: Literal["instructor", "student"] = "instructor" if instructors else "student"
+    role: Role = "instructor" if instructors else "student"
+    known = {member.username: member_row(member) for member in store.members(course)}
     try:
-        store.enrol(course, [replace(row, role=role) for row in rows])
+        store.enrol(
+            course, [replace(laid_over(known.get(row.username), row), role=row.role or role) for row in rows]
+        )
     except RecordError as problem:
         raise click.ClickException(str(problem)) from problem
     click.echo(

@@ -26,9 +26,11 @@ from hub.portal.jobs import Jobs
 from hub.portal.languages import Languages, ReadersLanguage, later
 from hub.portal.languages import gettext as _
 from hub.portal.login import Login, LoginNeeded, Visitor
+from hub.portal.pages.announcements import announcement_pages
 from hub.portal.pages.insight import insight_pages
 from hub.portal.pages.instructor import instructor_pages
 from hub.portal.pages.language import language_pages
+from hub.portal.pages.people import people_pages
 from hub.portal.pages.progress import progress_pages
 from hub.portal.pages.server import server_pages
 from hub.portal.pages.student import student_pages
@@ -102,7 +104,16 @@ def create_app(
     app.add_middleware(SecurityHeaders)
     app.add_middleware(ReadersLanguage, languages=languages, api_prefix=f"{prefix}api/")
     below = prefix.rstrip("/")
-    pages = (student_pages, server_pages, instructor_pages, progress_routes, insight_pages, progress_pages)
+    pages = (
+        student_pages,
+        server_pages,
+        instructor_pages,
+        people_pages,
+        announcement_pages,
+        insight_pages,
+        progress_pages,
+        progress_routes,
+    )
     for router in (make(desk) for make in pages):
         app.include_router(router, prefix=below)
     app.include_router(language_pages(desk, languages), prefix=below)

@@ -90,6 +90,15 @@ def test_partial_keeps_the_good_rows_and_still_exits_with_1(
     assert [m.username for m in store.members("ict102")] == ["carol", "frank"]
 
 
+def test_an_empty_cell_leaves_what_the_course_has(settings: Settings, store: Store, tmp_path: Path) -> None:
+    run(settings, "enrol", "ict102", roster(tmp_path, "username;name;e-mail\ncarol;Carol;c@x.example\n"))
+    run(settings, "enrol", "ict102", roster(tmp_path, "carol,,B\n"))
+
+    (carol,) = store.members("ict102")
+
+    assert (carol.name, carol.email, carol.section) == ("Carol", "c@x.example", "B")
+
+
 def test_a_roster_that_is_not_text_is_refused_with_a_sentence(
     settings: Settings, store: Store, tmp_path: Path
 ) -> None:

@@ -19,6 +19,7 @@ from hub.portal.languages import gettext as _
 from hub.portal.languages import later
 from hub.portal.login import Visitor
 from hub.portal.overview import LabRow, is_released, lab_rows, mark_of
+from hub.portal.pages.announcements import news_of
 
 TRACKS = {
     "network": later("Networks"),
@@ -70,6 +71,7 @@ def _home(router: APIRouter, desk: Desk) -> None:
             taught=taught,
             servers=running,
             notes=desk.catalogue.notes() if courses else {},
+            news=news_of(desk, visitor),
         )
 
     @router.get("/catalogue")
