@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 
 from fastapi import HTTPException, Request
 
+from hub.portal.compression import unmask
 from hub.portal.sessions import Session
 
 _MOST_BYTES = 64 * 1024  # our forms hold names and, once, a receipt
@@ -29,7 +30,7 @@ async def read_form(request: Request, session: Session) -> dict[str, str]:
         fields = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=20))
     except ValueError as error:
         raise HTTPException(400, "This form could not be read. Go back and send it again.") from error
-    if not secrets.compare_digest(fields.pop("csrf", "").encode(), session.csrf.encode()):
+    if not secrets.compare_digest(unmask(fields.pop("csrf", "")).encode(), session.csrf.encode()):
         raise _refused()
     return fields
 
