@@ -14,14 +14,15 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
 from grader.blobs import Blobs
-from grader.database import AlreadyThere, Database, NotThere, RecordError, migrate, open_engine
+from grader.classlog import ClassLog
+from grader.database import AlreadyThere, NotThere, RecordError, migrate, open_engine
 from grader.models import Course, Member, Release, Submission
 from grader.names import check_course, check_lab, check_username
 from grader.people import INSTRUCTOR_PREFIX, STUDENT_PREFIX
 from grader.receipts import Receipts
 from grader.settings import Places
 from grader.variants import Variants
-from grader.worklog import WorkLog, newest_of_each
+from grader.worklog import newest_of_each
 
 __all__ = ["AlreadyThere", "MemberRow", "NotThere", "RecordError", "Store", "TooMany", "Withdrawn"]
 
@@ -45,12 +46,12 @@ class MemberRow:
     section: str = ""
 
 
-class Store(WorkLog):
+class Store(ClassLog):
     """The record of one site. Methods are short transactions and may be called from any thread."""
 
     def __init__(self, engine: Engine, blobs: Blobs, receipts: Receipts, variants: Variants) -> None:
         """Use parts that are ready; `Store.open` makes them."""
-        Database.__init__(self, engine)
+        super().__init__(engine)
         self.blobs = blobs
         self.receipts = receipts
         self.variants = variants
