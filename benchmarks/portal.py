@@ -64,6 +64,7 @@ def pages(store: Store) -> dict[str, list[str]]:
         TEACHER: [
             *shared,
             f"courses/{COURSE}",
+            f"courses/{COURSE}?q=alice&page=2",
             f"courses/{COURSE}/labs/{LAB}",
             f"courses/{COURSE}/students/{student(0)}",
         ],

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from benchmarks.portal import measure
 from benchmarks.portal_course import COURSE, TEACHER, fill
 from grader.store import MemberRow, Store
 from hub.portal.paging import PAGE
@@ -194,6 +195,15 @@ def test_a_page_of_forty_labs_fits_a_slow_line(visit: Any, school: School, tmp_p
             size = len(b"".join(answer.iter_raw()))
         assert answer.headers["content-encoding"] == "gzip"
         assert size < ON_THE_WIRE, path
+
+
+def test_the_benchmark_opens_every_page_of_the_real_service() -> None:
+    made, pages = measure("sqlite", 2, (60, 40))
+
+    assert (made.students, made.labs) == (60, 40)
+    assert made.marks > made.reports > made.feedback > 0
+    assert {"student home", f"instructor courses/{COURSE}"} < set(pages)
+    assert all(0 < page["bytes_on_wire"] < ON_THE_WIRE for page in pages.values())
 
 
 def test_the_whole_class_is_a_table_that_runs_no_formula(visit: Any, school: School) -> None:
