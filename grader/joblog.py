@@ -88,6 +88,12 @@ class JobLog(Database):
         with self._read() as session:
             return list(session.scalars(query))
 
+    def newest_jobs(self, course: str) -> list[Job]:
+        """The newest job of each lab of a course, in no order."""
+        newest = select(func.max(Job.id)).where(Job.course == course).group_by(Job.lab)
+        with self._read() as session:
+            return list(session.scalars(select(Job).where(Job.id.in_(newest))))
+
     def start_job(self, job_id: int) -> Job:
         """Say that a process runs the job now. What a killed one had begun waits again."""
         with self._write() as session:

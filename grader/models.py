@@ -98,7 +98,10 @@ class Submission(Base):
     """What a student handed in at one moment; never changed afterwards."""
 
     __tablename__ = "submission"
-    __table_args__ = (Index("ix_submission_newest", "course", "lab", "username", "received_at"),)
+    __table_args__ = (
+        Index("ix_submission_newest", "course", "lab", "username", "received_at"),
+        Index("ix_submission_person", "username", "course", "lab", "received_at"),
+    )
     id: Mapped[str] = mapped_column(String(32), primary_key=True)  # random, unguessable
     course: Mapped[str] = mapped_column(ForeignKey("course.id"))
     lab: Mapped[str] = mapped_column(String(64))

@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 
 from grader.announcements import AnnouncementLog
 from grader.blobs import Blobs
-from grader.database import AlreadyThere, Database, NotThere, RecordError, migrate, open_engine
+from grader.classlog import ClassLog
+from grader.database import AlreadyThere, NotThere, RecordError, migrate, open_engine
 from grader.memberlog import MemberLog
 from grader.models import Course, Member, Release, Submission
 from grader.names import check_course, check_lab, check_username
@@ -22,7 +23,7 @@ from grader.receipts import Receipts
 from grader.roster import MemberRow
 from grader.settings import Places
 from grader.variants import Variants
-from grader.worklog import WorkLog, newest_of_each
+from grader.worklog import newest_of_each
 
 __all__ = ["AlreadyThere", "MemberRow", "NotThere", "RecordError", "Store", "TooMany", "Withdrawn"]
 
@@ -35,12 +36,12 @@ class TooMany(RecordError):
     """A student hands in too often."""
 
 
-class Store(WorkLog, MemberLog, AnnouncementLog):
+class Store(ClassLog, MemberLog, AnnouncementLog):
     """The record of one site. Methods are short transactions and may be called from any thread."""
 
     def __init__(self, engine: Engine, blobs: Blobs, receipts: Receipts, variants: Variants) -> None:
         """Use parts that are ready; `Store.open` makes them."""
-        Database.__init__(self, engine)
+        super().__init__(engine)
         self.blobs = blobs
         self.receipts = receipts
         self.variants = variants

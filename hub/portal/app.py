@@ -19,6 +19,7 @@ from grader.models import Job
 from grader.people import Person
 from grader.store import Store
 from hub.portal.catalogue import Catalogue
+from hub.portal.compression import Compression
 from hub.portal.desk import Desk
 from hub.portal.headers import DEFAULTS, SecurityHeaders
 from hub.portal.hubclient import HubAway, HubClient, HubError, NotAllowed
@@ -103,6 +104,7 @@ def create_app(
     app = FastAPI(title="ICT Labs", openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(ReadersLanguage, languages=languages, api_prefix=f"{prefix}api/")
+    app.add_middleware(Compression, api=f"{prefix}api/")
     below = prefix.rstrip("/")
     pages = (
         student_pages,

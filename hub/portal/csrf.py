@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from fastapi import HTTPException, Request
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from hub.portal.compression import unmask
 from hub.portal.languages import gettext as _
 from hub.portal.sessions import Session
 
@@ -73,7 +74,7 @@ async def _body(request: Request, form: str, most_bytes: int) -> bytes:
 
 
 def _sent_by(session: Session, fields: dict[str, str]) -> dict[str, str]:
-    if not secrets.compare_digest(fields.pop("csrf", "").encode(), session.csrf.encode()):
+    if not secrets.compare_digest(unmask(fields.pop("csrf", "")).encode(), session.csrf.encode()):
         raise _refused()
     return fields
 

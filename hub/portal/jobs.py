@@ -62,6 +62,10 @@ class Jobs:
         """Jobs, newest first; those whose process is gone are started again."""
         return [self._checked(job) for job in self._store.jobs(course, lab)]
 
+    def newest(self, course: str) -> dict[str, Job]:
+        """The newest job of each lab, by lab; one whose process is gone is started again."""
+        return {job.lab: self._checked(job) for job in self._store.newest_jobs(course)}
+
     def _begun(self, job: Job) -> Job:
         self._begun_here[job.id] = self._begun_here.get(job.id, 0) + 1
         try:

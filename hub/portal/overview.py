@@ -1,4 +1,4 @@
-"""What a student's and an instructor's tables say, worked out from rows of the record. Pure."""
+"""What a student's table of labs says, worked out from rows of the record. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from grader.models import Feedback, Member, Release, Report, Submission
+from grader.models import Feedback, Release, Report, Submission
 
 State = Literal["not started", "submitted", "graded", "feedback out"]
 
@@ -95,69 +95,3 @@ def mark_of(row: Feedback | Report) -> Mark | None:
     if row.points is None or row.max_points is None:
         return None
     return Mark(row.points, row.max_points)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One student's newest submission of one lab, as the instructor sees it."""
-
-    submission: Submission
-    state: str  # submitted | graded | by hand | failed | feedback out
-    mark: Mark | None
-    late: bool
-
-
-@dataclass(frozen=True)
-class StudentRow:
-    """One line of an instructor's table."""
-
-    username: str
-    name: str
-    section: str
-    enrolled: bool
-    cells: Mapping[str, Cell]  # by lab
-
-
-def class_table(
-    members: Iterable[Member],
-    releases: Iterable[Release],
-    submissions: Iterable[Submission],
-    reports: Mapping[str, Report],
-    feedback: Mapping[str, Feedback],
-) -> list[StudentRow]:
-    """Students by labs: everybody enrolled as a student, then others who handed something in."""
-    due = {release.lab: release.due_at for release in releases}
-    cells: dict[str, dict[str, Cell]] = {}
-    for submission in submissions:  # oldest first: the newest stays
-        report, released = reports.get(submission.id), feedback.get(submission.id)
-        if report and released and not is_released(report, released):
-            released = None  # graded again since: the new report is what there is to release
-        limit = due.get(submission.lab)
-        cells.setdefault(submission.username, {})[submission.lab] = Cell(
-            submission=submission,
-            state=_cell_state(report, released),
-            mark=mark_of(released) if released else mark_of(report) if report else None,
-            late=limit is not None and submission.received_at > limit,
-        )
-    people = list(members)
-    students = [
-        StudentRow(each.username, each.name, each.section, True, cells.get(each.username, {}))
-        for each in people
-        if each.role == "student"
-    ]
-    known = {row.username for row in students}
-    names = {each.username: each.name for each in people}
-    others = [
-        StudentRow(username, names.get(username, ""), "", False, found)
-        for username, found in sorted(cells.items())
-        if username not in known
-    ]
-    return sorted(students, key=lambda row: (row.section, row.username)) + others
-
-
-def _cell_state(report: Report | None, feedback: Feedback | None) -> str:
-    if feedback:
-        return "feedback out"
-    if report is None:
-        return "submitted"
-    return {"needs-manual": "by hand", "failed": "failed"}.get(report.state, "graded")

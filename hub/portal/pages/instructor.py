@@ -13,10 +13,12 @@ from starlette.responses import Response
 from grader.models import Release
 from grader.names import NameRefused, check_username
 from grader.store import RecordError
+from hub.portal.classtable import GRADED, class_table, graded_as, marks_csv, tally
 from hub.portal.desk import Desk, no_page
 from hub.portal.jobs import UNDER_WAY
 from hub.portal.login import Visitor
-from hub.portal.overview import by_due_time, class_table, mark_of
+from hub.portal.overview import by_due_time, mark_of
+from hub.portal.paging import Sought, paged, sections, students_first
 
 if TYPE_CHECKING:  # imported when it is needed: it brings nbgrader with it
     from grader.feedback import FeedbackResult
@@ -30,81 +32,133 @@ _WAIT_S = 20  # for feedback, before the page says that it goes on without it
 def instructor_pages(desk: Desk) -> APIRouter:
     """Routes below courses/, for those who teach the course."""
     router = APIRouter(prefix="/courses/{course}")
-    _tables(router, desk)
+    _class(router, desk)
+    _lab(router, desk)
+    _student(router, desk)
     _actions(router, desk)
     return router
 
 
-def _tables(router: APIRouter, desk: Desk) -> None:
-    who = Depends(desk.visitor)
+def _sought(q: str = "", section: str = "") -> Sought:
+    """FastAPI dependency: who is looked for."""
+    return Sought.asked(q, section)
+
+
+def _class(router: APIRouter, desk: Desk) -> None:
+    who, looked_for = Depends(desk.visitor), Depends(_sought)
     store, render = desk.store, desk.render
 
     @router.get("")
-    def course_page(course: str, visitor: Visitor = who) -> Response:
-        """Students by labs, and what to do with each lab."""
+    def course_page(
+        course: str, page: int = 1, sought: Sought = looked_for, visitor: Visitor = who
+    ) -> Response:
+        """Students by labs, a page of them at a time, and what to do with each lab."""
         desk.taught(visitor, course)
         releases = by_due_time(store.releases(course))
-        submissions = store.submissions(course)
-        jobs = desk.jobs.history(course)
-        newest = {job.lab: job for job in reversed(jobs)}
+        people = students_first(store.roll(course))
+        shown = paged(sought.among(people), page)
+        newest = desk.jobs.newest(course)
         return render.page(
             "course.html",
             visitor,
             course=store.course(course),
             releases=releases,
-            counts={
-                each.lab: len({row.username for row in submissions if row.lab == each.lab})
-                for each in releases
-            },
+            counts=store.turnout(course).labs,
             newest=newest,
             table=class_table(
-                store.members(course),
-                releases,
-                submissions,
-                {submission.id: report for submission, report in store.reports(course)},
-                store.feedback_for(each.id for each in submissions),
+                shown.rows, releases, store.work_of(course, [each.username for each in shown.rows])
             ),
+            page=shown,
+            sought=sought,
+            sections=sections(people),
+            class_size=len(people),
             refresh_s=3 if any(job.state in UNDER_WAY for job in newest.values()) else 0,
         )
 
+    @router.get("/marks.csv")
+    def marks(course: str, visitor: Visitor = who) -> Response:
+        """Points of the whole class, for a spreadsheet."""
+        desk.taught(visitor, course)
+        releases = by_due_time(store.releases(course))
+        table = class_table(students_first(store.roll(course)), releases, store.all_work(course))
+        return Response(
+            marks_csv(table, releases),
+            media_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="marks-{course}.csv"'},
+        )
+
+
+def _lab(router: APIRouter, desk: Desk) -> None:
+    who, looked_for = Depends(desk.visitor), Depends(_sought)
+    store, render = desk.store, desk.render
+
     @router.get("/labs/{lab}")
-    def lab_page(course: str, lab: str, visitor: Visitor = who) -> Response:
-        """One lab: its newest job first, then those before it and what they said."""
+    def lab_page(
+        *,
+        course: str,
+        lab: str,
+        state: str = "",
+        page: int = 1,
+        sought: Sought = looked_for,
+        visitor: Visitor = who,
+    ) -> Response:
+        """One lab: its newest job first, what was handed in, then the jobs before and what they said."""
         release = _release(desk, visitor, course, lab)
         jobs = desk.jobs.history(course, lab)[:50]
+        people = store.roll(course)
+        work = {each.username: each for each in store.work_on(course, lab)}
+        state = state if state in GRADED else ""
+        found = sorted(
+            (each for each in sought.among(people) if each.username in work),
+            key=lambda each: each.username,
+        )
+        shown = paged([each for each in found if not state or graded_as(work[each.username]) == state], page)
+        rows = [(each, work[each.username]) for each in shown.rows]
         return render.page(
             "grading.html",
             visitor,
             course=store.course(course),
             release=release,
-            submissions=store.newest_submissions(course, lab),
-            reports={submission.id: report for submission, report in store.reports(course, lab)},
+            tally=tally(work.values()),
+            state=state,
+            page=shown,
+            sought=sought,
+            sections=sections(people),
+            rows=rows,
+            remarks=store.remarks([each.submission_id for _, each in rows]),
             jobs=jobs,
             live=bool(jobs) and jobs[0].state in UNDER_WAY,
         )
 
+
+def _student(router: APIRouter, desk: Desk) -> None:
+    who = Depends(desk.visitor)
+    store, render = desk.store, desk.render
+
     @router.get("/students/{username}")
-    def student_page(course: str, username: str, visitor: Visitor = who) -> Response:
-        """One student's submissions, with the marks and messages of each exercise."""
+    def student_page(course: str, username: str, page: int = 1, visitor: Visitor = who) -> Response:
+        """One student's submissions, newest first, with the marks and messages of each exercise."""
         desk.taught(visitor, course)
         try:
             check_username(username)
         except NameRefused:
             raise no_page() from None
         submissions = store.submissions_of(username, course)
-        member = next((each for each in store.members(course) if each.username == username), None)
+        member = store.someone(course, username)
         if member is None and not submissions:
             raise no_page()
+        shown = paged(submissions[::-1], page)
+        ids = [each.id for each in shown.rows]
         return render.page(
             "student.html",
             visitor,
             course=store.course(course),
             username=username,
             member=member,
-            submissions=list(reversed(submissions)),
+            page=shown,
             titles={each.lab: each.title for each in store.releases(course, withdrawn=True)},
-            reports={row.id: report for row, report in store.reports(course, username=username)},
-            feedback=store.feedback_for(each.id for each in submissions),
+            reports=store.reports_for(ids),
+            feedback=store.feedback_for(ids),
             mark_of=mark_of,
         )
 

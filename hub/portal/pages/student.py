@@ -58,7 +58,11 @@ def _home(router: APIRouter, desk: Desk) -> None:
             if course.id in person.student_courses and course.id not in person.instructor_courses
         ]
         taught = [
-            {"course": course, "labs": len(store.releases(course.id)), "students": _students(desk, course.id)}
+            {
+                "course": course,
+                "labs": len(store.releases(course.id)),
+                "students": store.count_students(course.id),
+            }
             for course in store.courses()
             if course.id in person.instructor_courses
         ]
@@ -112,10 +116,6 @@ def _home(router: APIRouter, desk: Desk) -> None:
         )
 
 
-def _students(desk: Desk, course: str) -> int:
-    return sum(member.role == "student" for member in desk.store.members(course))
-
-
 def rows_of(desk: Desk, visitor: Visitor, course: str) -> list[LabRow]:
     """A person's own labs of one course."""
     store, name = desk.store, visitor.name
@@ -123,11 +123,7 @@ def rows_of(desk: Desk, visitor: Visitor, course: str) -> list[LabRow]:
     return lab_rows(
         store.releases(course, withdrawn=True),
         submissions,
-        [
-            submission.id
-            for submission, report in store.reports(course, username=name)
-            if report.state != "failed"
-        ],
+        store.graded_ids(name, course),
         store.feedback_for(each.id for each in submissions),
         datetime.now(UTC),
     )

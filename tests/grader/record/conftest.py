@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import pwd
-import shutil
-import subprocess
 import sys
-import tempfile
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
-import psycopg
 import pytest
 
+from benchmarks import postgresql
 from grader.settings import Places
 from grader.store import MemberRow, Store
 
@@ -24,37 +18,12 @@ SERVICE = Path(__file__).resolve().parents[2] / "exchange_service.py"
 
 
 @pytest.fixture(scope="session")
-def postgresql_cluster(missing: Callable[[str, str], None]) -> Iterator[str]:
+def postgresql_cluster(missing: Callable[[str, str], None]) -> Iterator[Path]:
     """The socket folder of a private PostgreSQL, started for this run."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not found:
+    if postgresql.binaries() is None:
         missing("no PostgreSQL server here", "apt-get install postgresql")
-    binaries = found[-1].parent
-    folder = Path(
-        tempfile.mkdtemp(prefix="ictlabs-pg-", dir="/tmp")
-    )  # short: a socket's path has 107 characters
-    as_user: list[str] = []
-    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-        try:
-            account = pwd.getpwnam("postgres")
-        except KeyError:
-            account = pwd.getpwnam("nobody")
-        os.chown(folder, account.pw_uid, account.pw_gid)
-        as_user = ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
-    data = folder / "data"
-
-    def run(*command: str) -> None:
-        subprocess.run([*as_user, *command], check=True, cwd="/", stdout=subprocess.DEVNULL)
-
-    run(str(binaries / "initdb"), "-D", str(data), "-A", "trust", "-U", "ictlabs", "-E", "UTF8", "--no-sync")
-    options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off -c max_connections=50"
-    control = [str(binaries / "pg_ctl"), "-D", str(data)]
-    run(*control, "-l", str(folder / "log"), "-o", options, "-w", "start")
-    try:
-        yield str(folder)
-    finally:
-        run(*control, "-m", "immediate", "stop")
-        shutil.rmtree(folder, ignore_errors=True)
+    with postgresql.cluster() as folder:
+        yield folder
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -62,11 +31,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty database; every test that asks for it runs on both kinds."""
     if request.param == "sqlite":
         return Places(data=tmp_path).store_url
-    folder = request.getfixturevalue("postgresql_cluster")
-    name = f"t{uuid.uuid4().hex}"
-    with psycopg.connect(host=folder, user="ictlabs", dbname="postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    return f"postgresql://ictlabs@/{name}?host={folder}"
+    return postgresql.new_database(request.getfixturevalue("postgresql_cluster"))
 
 
 @pytest.fixture

@@ -1,0 +1,99 @@
+"""What an instructor's tables of a class say, worked out from each student's newest work. Pure."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from grader.classlog import Someone, Work
+from grader.models import Release
+from hub.portal.overview import Mark
+
+GRADED = ("not graded", "graded", "by hand", "please look", "failed")  # as the filter lists them
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One student's newest submission of one lab, as the instructor sees it."""
+
+    received_at: datetime
+    state: str  # submitted | graded | by hand | failed | feedback out
+    mark: Mark | None
+    late: bool
+
+
+@dataclass(frozen=True)
+class StudentRow:
+    """One line of an instructor's table."""
+
+    person: Someone
+    cells: Mapping[str, Cell]  # by lab
+
+
+def class_table(
+    people: Iterable[Someone], releases: Iterable[Release], work: Iterable[Work]
+) -> list[StudentRow]:
+    """These people by labs, in their order."""
+    due = {release.lab: release.due_at for release in releases}
+    cells: dict[str, dict[str, Cell]] = {}
+    for each in work:
+        cells.setdefault(each.username, {})[each.lab] = _cell(each, due.get(each.lab))
+    return [StudentRow(each, cells.get(each.username, {})) for each in people]
+
+
+def _cell(work: Work, due_at: datetime | None) -> Cell:
+    if work.released and not work.regraded:  # else the new report is what there is to release
+        points, out_of, state = work.released_points, work.released_max_points, "feedback out"
+    else:
+        points, out_of, state = work.points, work.max_points, _state(work)
+    return Cell(
+        received_at=work.received_at,
+        state=state,
+        mark=None if points is None or out_of is None else Mark(points, out_of),
+        late=due_at is not None and work.received_at > due_at,
+    )
+
+
+def _state(work: Work) -> str:
+    if work.report_state is None:
+        return "submitted"
+    return {"needs-manual": "by hand", "failed": "failed"}.get(work.report_state, "graded")
+
+
+def graded_as(work: Work) -> str:
+    """What grading came to: one of GRADED."""
+    if work.report_state is None:
+        return "not graded"
+    return {"needs-manual": "by hand", "needs-look": "please look", "failed": "failed"}.get(
+        work.report_state, "graded"
+    )
+
+
+def tally(work: Iterable[Work]) -> dict[str, int]:
+    """How many of each of GRADED, without those that are none."""
+    counts = Counter(graded_as(each) for each in work)
+    return {state: counts[state] for state in GRADED if counts[state]}
+
+
+def marks_csv(table: Sequence[StudentRow], releases: Sequence[Release]) -> str:
+    """The whole class as a table for spreadsheets: points, or nothing where there is no mark."""
+    text = io.StringIO(newline="")
+    rows = csv.writer(text)
+    rows.writerow(["username", "name", "group", *(release.lab for release in releases)])
+    for row in table:
+        cells = (row.cells.get(release.lab) for release in releases)
+        points = [f"{cell.mark.points:g}" if cell and cell.mark else "" for cell in cells]
+        person = row.person
+        rows.writerow(
+            [_harmless(person.username), _harmless(person.name), _harmless(person.section), *points]
+        )
+    return text.getvalue()
+
+
+def _harmless(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA) else text
