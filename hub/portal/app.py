@@ -39,6 +39,7 @@ _AUTHORIZATION = re.compile(r"(?:token|bearer) +(\S{8,256})", re.IGNORECASE)
 _STATIC = {
     "style.css": "text/css; charset=utf-8",
     "progress.js": "text/javascript; charset=utf-8",
+    "follow.js": "text/javascript; charset=utf-8",
     "mark.svg": "image/svg+xml",
 }
 _OUR_FAULT = "The portal has a fault of its own. Nothing of yours is lost. Try again, then tell the operator."
@@ -168,7 +169,9 @@ def _errors(app: FastAPI, desk: Desk) -> None:
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, AnyHTTPException)  # noqa: S101 (for mypy: Starlette's own type is wider)
         said = error.detail if error.detail not in ("Not Found", "") else "There is no such page."
-        return await _sentence(desk, request, error.status_code, said)
+        answer = await _sentence(desk, request, error.status_code, said)
+        answer.headers.update(error.headers or {})
+        return answer
 
     @app.exception_handler(RequestValidationError)
     async def not_valid(request: Request, _error: Exception) -> Response:
