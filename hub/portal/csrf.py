@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from fastapi import HTTPException, Request
 
@@ -14,7 +14,7 @@ _MOST_BYTES = 64 * 1024  # our forms hold names and, once, a receipt
 
 async def read_form(request: Request, session: Session) -> dict[str, str]:
     """The fields of a form of ours. Raises HTTPException for anything else."""
-    if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+    if not _same_origin(request):
         raise _refused()
     if request.headers.get("content-type", "").split(";")[0].strip() != "application/x-www-form-urlencoded":
         raise HTTPException(
@@ -32,6 +32,16 @@ async def read_form(request: Request, session: Session) -> dict[str, str]:
     if not secrets.compare_digest(fields.pop("csrf", "").encode(), session.csrf.encode()):
         raise _refused()
     return fields
+
+
+def _same_origin(request: Request) -> bool:
+    """What the browser says about where the form was. Old browsers only have Origin, and none lies for a page."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "same-origin"
+    origin = request.headers.get("origin")
+    # Hosts only: a proxy in front may drop the port, and the token below is the proof.
+    return origin is None or urlsplit(origin).hostname == request.url.hostname
 
 
 def _refused() -> HTTPException:
