@@ -30,7 +30,7 @@ LOOKS = [
     for scheme, rules in (("light", ALL_RULES), ("dark", OF_COLOUR))  # dark changes colours and nothing else
     for width in (1280, 360)
 ]
-ALIKE = {"catalogue", "verify"}  # for everybody, but for a link: looked at once
+ALIKE = {"catalogue", "verify", "alice receipt", "alice notebook"}  # whoever reads them: looked at once
 FOCUS_SHOWS = "e => e.matches(':focus-visible') && parseFloat(getComputedStyle(e).outlineWidth) >= 2"
 WITH_AND_WITHOUT_JAVASCRIPT = pytest.mark.parametrize("javascript", [True, False])
 STARTING = "starting/base?course=ict101&lab=lab-one"
