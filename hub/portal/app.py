@@ -47,6 +47,7 @@ _AUTHORIZATION = re.compile(r"(?:token|bearer) +(\S{8,256})", re.IGNORECASE)
 _STATIC = {
     "style.css": "text/css; charset=utf-8",
     "progress.js": "text/javascript; charset=utf-8",
+    "follow.js": "text/javascript; charset=utf-8",
     "mark.svg": "image/svg+xml",
 }
 _OUR_FAULT = later(
@@ -197,7 +198,9 @@ def _errors(app: FastAPI, desk: Desk) -> None:
             if error.detail not in ("Not Found", "Method Not Allowed", "")
             else _("There is no such page.")
         )
-        return await _sentence(desk, request, error.status_code, said)
+        answer = await _sentence(desk, request, error.status_code, said)
+        answer.headers.update(error.headers or {})
+        return answer
 
     @app.exception_handler(RequestValidationError)
     async def not_valid(request: Request, _error: Exception) -> Response:

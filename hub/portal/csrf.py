@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from fastapi import HTTPException, Request
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -59,7 +59,7 @@ async def read_upload(request: Request, session: Session, most_bytes: int) -> Up
 
 
 async def _body(request: Request, form: str, most_bytes: int) -> bytes:
-    if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+    if not _same_origin(request):
         raise _refused()
     if request.headers.get("content-type", "").split(";")[0].strip() != form:
         raise HTTPException(
@@ -77,6 +77,16 @@ def _sent_by(session: Session, fields: dict[str, str]) -> dict[str, str]:
     if not secrets.compare_digest(unmask(fields.pop("csrf", "")).encode(), session.csrf.encode()):
         raise _refused()
     return fields
+
+
+def _same_origin(request: Request) -> bool:
+    """What the browser says about where the form was. Old browsers only have Origin, and none lies for a page."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "same-origin"
+    origin = request.headers.get("origin")
+    # Hosts only: a proxy in front may drop the port, and the token below is the proof.
+    return origin is None or urlsplit(origin).hostname == request.url.hostname
 
 
 def _unreadable() -> HTTPException:

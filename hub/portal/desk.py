@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from fastapi import HTTPException, Request
@@ -17,6 +17,7 @@ from hub.portal.hubclient import HubClient
 from hub.portal.jobs import Jobs
 from hub.portal.languages import gettext as _
 from hub.portal.languages import later
+from hub.portal.limits import Limits
 from hub.portal.login import Login, Visitor
 from hub.portal.render import Render
 from hub.portal.starts import Starts
@@ -40,6 +41,7 @@ class Desk:
     prefix: str  # path of the portal, with a slash at the end
     hub_prefix: str  # path of the hub's own pages
     user_prefix: str  # path below which people's servers are
+    limits: Limits = field(default_factory=Limits)
 
     async def visitor(self, request: Request) -> Visitor:
         """FastAPI dependency: who asks."""

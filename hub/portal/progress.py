@@ -50,6 +50,7 @@ def progress_routes(desk: Desk) -> APIRouter:
     def retry(course: str, number: int, form: _Form = sent) -> Response:
         """Grade again what a job left."""
         job = _job(desk, form[0], course, number)
+        desk.limits.grading.press(form[0].name)
         try:
             desk.jobs.retry(number, form[0].name)
         except RecordError as error:

@@ -89,14 +89,15 @@ class Render:
     ) -> HTMLResponse:
         """A whole page in the reader's language, for `visitor` or for nobody in particular.
 
-        refresh_s: the page loads itself again after so many seconds. live: it runs progress.js in place of that.
+        refresh_s: follow.js looks for news after so many seconds. live: progress.js listens for them. Without
+        JavaScript the page loads itself again.
         """
         values = {"refresh_s": 0, "live": False} | values
         values |= {"visitor": visitor, "notice": visitor.session.take_notice() if visitor else ""}
         values["form_token"] = mask(visitor.session.csrf) if visitor else ""
         with speaking(spoken() if is_translated(template) else ENGLISH):
             page = HTMLResponse(self._jinja.get_template(template).render(values), status)
-        if values["live"]:
+        if values["live"] or values["refresh_s"]:
             page.headers["Content-Security-Policy"] = LIVE_POLICY
         return page
 

@@ -171,6 +171,7 @@ def _actions(router: APIRouter, desk: Desk) -> None:
     def grade(course: str, lab: str, form: _Form = sent) -> Response:
         """Grade what was handed in; a press while it runs shares the job that runs."""
         _release(desk, form[0], course, lab)
+        desk.limits.grading.press(form[0].name)
         desk.jobs.grade(course, lab, form[0].name)
         return desk.to("courses", course, "labs", lab)
 
@@ -179,6 +180,7 @@ def _actions(router: APIRouter, desk: Desk) -> None:
         """Let students read marks and feedback."""
         visitor = form[0]
         await asyncio.to_thread(_release, desk, visitor, course, lab)
+        desk.limits.feedback.press(visitor.name)
         task = under_way.get((course, lab))
         if task is None or task.done():
             work = functools.partial(_release_feedback, desk, course, lab, visitor.name)

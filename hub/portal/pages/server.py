@@ -95,6 +95,7 @@ def _starting(router: APIRouter, desk: Desk) -> None:
 
 async def _begin(desk: Desk, visitor: Visitor, server: str, where: dict[str, str]) -> Response:
     _check(server)
+    desk.limits.starts.press(visitor.name)
     start = await desk.starts.begin(visitor.session.token, visitor.name, server)
     if start.state == "ready":
         desk.starts.take(visitor.name, server)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import re
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,14 +18,19 @@ from typing import Any
 import pytest
 import uvicorn
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
+from playwright.sync_api import Browser as Chromium
+from playwright.sync_api import Page
 from starlette.testclient import TestClient
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from benchmarks.journey import browser as chromium_window
 from grader.archives import pack
 from grader.models import Job, Report, Submission
 from grader.store import MemberRow, Store
 from hub.portal.app import create_app
 from hub.portal.hubclient import HubClient
+from hub.portal.jobs import Jobs
 from hub.settings import Settings, SiteSettings
 
 PREFIX = "/services/portal/"
@@ -255,3 +262,87 @@ def visit(school: Class, tiny_hub: TinyHub) -> Iterator[Callable[..., Browser]]:
             return found.login(name) if name else found
 
         yield browser
+
+
+@pytest.fixture(scope="session")
+def walk() -> Callable[[Any], dict[str, str]]:
+    """`walk` of test_pages.py: the name and the address of every page of a class."""
+    spec = importlib.util.spec_from_file_location("portal_pages", Path(__file__).with_name("test_pages.py"))
+    assert spec
+    assert spec.loader
+    pages = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pages)
+    found: Callable[[Any], dict[str, str]] = pages.walk
+    return found
+
+
+@dataclass
+class Served:
+    """A portal over a class at an address that a browser can open, with the tiny hub below /hub/ of it."""
+
+    url: str
+    school: Class
+    hub: TinyHub
+
+
+def served_at_one_address(school: Class, listener: socket.socket) -> tuple[Served, ASGIApp]:
+    """The portal and a hub that logs in whom the cookie `who` names, as one app: a browser sees one origin."""
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    hub = TinyHub(address)
+    hub_app = hub.app()
+    client = HubClient(f"{address}/hub/api", client_id="service-portal", client_secret="s")
+    jobs = Jobs(school.store, school.settings, (sys.executable, "-c", ""))  # a press of Grade starts nothing
+    portal = create_app(school.settings, school.store, client, jobs=jobs)
+
+    @hub_app.get("/hub/api/oauth2/authorize")
+    async def authorize(request: Request, redirect_uri: str, state: str) -> Response:
+        return RedirectResponse(f"{redirect_uri}?code=code-{request.cookies['who']}&state={state}")
+
+    @hub_app.get("/hub/logout")
+    async def logged_out() -> Response:
+        return HTMLResponse("<h1>Logged out of the hub</h1>")
+
+    async def front(scope: Scope, receive: Receive, send: Send) -> None:
+        of_the_hub = scope["type"] == "http" and scope["path"].startswith("/hub/")
+        await (hub_app if of_the_hub else portal)(scope, receive, send)
+
+    return Served(address + PREFIX, school, hub), front
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A portal over a new class, served by a real uvicorn, for a real browser."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    found, app = served_at_one_address(make_class(tmp_path_factory.mktemp("served")), listener)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield found
+    server.should_exit = True
+    thread.join(5)
+    listener.close()
+
+
+@pytest.fixture(scope="module")
+def window(chromium: str) -> Iterator[Chromium]:
+    """A real Chromium."""
+    with chromium_window(chromium) as found:
+        yield found
+
+
+@pytest.fixture
+def at(window: Chromium, served: Served) -> Iterator[Callable[..., Page]]:
+    """`at(name, **how)`: somebody's own page in Chromium, logged in. how: see Browser.new_context of Playwright."""
+    with contextlib.ExitStack() as stack:
+
+        def page(name: str, **how: Any) -> Page:
+            context = window.new_context(**how)
+            stack.callback(context.close)
+            context.add_cookies([{"name": "who", "value": name, "domain": "127.0.0.1", "path": "/"}])
+            found = context.new_page()
+            found.goto(served.url)
+            return found
+
+        yield page

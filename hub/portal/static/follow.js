@@ -1,0 +1,36 @@
+// Brings the parts of a page that change up to date. Without it the page loads itself again.
+(() => {
+  const wait_ms = 1000 * Number(document.currentScript.dataset.seconds);
+  const parts = (page) => [...page.querySelectorAll("[data-follow]")];
+  const follows = (page) => page.querySelector("script[data-seconds]");
+
+  // Only what differs, so that a screen reader hears what is new and nothing loses the focus.
+  function update(part, fresh) {
+    const nodes = [...fresh.childNodes];
+    nodes.forEach((node, at) => {
+      const old = part.childNodes[at];
+      if (!old) part.append(node);
+      else if (!old.isEqualNode(node)) old.replaceWith(node);
+    });
+    while (part.childNodes.length > nodes.length) part.lastChild.remove();
+  }
+
+  async function look() {
+    let answer, page;
+    try {
+      answer = await fetch(window.location.href, { redirect: "manual" });
+      page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    } catch {
+      setTimeout(look, wait_ms); // the portal is away for a moment
+      return;
+    }
+    const now = parts(document), fresh = parts(page);
+    if (!answer.ok || page.title !== document.title || now.length !== fresh.length || !follows(page)) {
+      window.location.reload(); // it leads elsewhere, or is another page now
+      return;
+    }
+    now.forEach((part, at) => update(part, fresh[at]));
+    setTimeout(look, wait_ms);
+  }
+  setTimeout(look, wait_ms);
+})();
