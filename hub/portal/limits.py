@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 from fastapi import HTTPException
 
+from hub.portal.languages import gettext as _
+
 
 class Limit:
     """So many presses at once for each person; each comes back after its share of the time."""
@@ -28,8 +30,11 @@ class Limit:
             seconds = math.ceil(wait_s)
             raise HTTPException(
                 429,
-                f"You pressed this {self._times} times in a short while, and each costs the server much. "
-                f"Press again in {seconds} s.",
+                _(
+                    "You pressed this %(times)s times in a short while, and each costs the server much. "
+                    "Press again in %(seconds)s s."
+                )
+                % {"times": self._times, "seconds": seconds},
                 {"Retry-After": str(seconds)},
             )
         self._full_at[name] = full_at
