@@ -34,10 +34,11 @@ class Bar:
 
 @dataclass(frozen=True)
 class Point:
-    """A moment and what had come together by then."""
+    """A moment, what had come together by then, and how that is written."""
 
     when: datetime
     value: float
+    said: str
 
 
 def histogram(name: str, title: str, bins: Sequence[int]) -> Markup:
@@ -87,7 +88,8 @@ def over_time(name: str, title: str, points: Sequence[Point]) -> Markup:
         return _picture(name, title, "Nothing.", _TOP + _HIGH + _BELOW, [])
     first, last = points[0].when, points[-1].when
     long_s = (last - first).total_seconds() or 1.0
-    most = max(point.value for point in points) or 1.0
+    highest = max(points, key=lambda point: point.value)
+    most = highest.value or 1.0
     floor, inset = _TOP + _HIGH, 8  # the first point stands off the axis
     room = WIDTH - _LEFT - 2 * inset
     places = [
@@ -101,13 +103,13 @@ def over_time(name: str, title: str, points: Sequence[Point]) -> Markup:
     parts = [_line(f"M{_LEFT} {_TOP}V{floor}H{WIDTH}", "axis"), _line(way, "line")]
     parts += [Markup('<circle cx="{:.1f}" cy="{:.1f}" r="4" class="dot"/>').format(x, y) for x, y in places]
     parts += [
-        _text(_LEFT - 4, _TOP + 5, f"{most:g}", "end soft"),
+        _text(_LEFT - 4, _TOP + 5, highest.said, "end soft"),
         _text(_LEFT - 4, floor, "0", "end soft"),
         _text(_LEFT, floor + 16, f"{first:%Y-%m-%d}", "soft"),
     ]
     if last.date() != first.date():
         parts.append(_text(WIDTH, floor + 16, f"{last:%Y-%m-%d}", "end soft"))
-    desc = "; ".join(f"{point.when:%Y-%m-%d}: {point.value:g}" for point in points)
+    desc = "; ".join(f"{point.when:%Y-%m-%d}: {point.said}" for point in points)
     return _picture(name, title, desc, floor + _BELOW, parts)
 
 

@@ -18,7 +18,7 @@ from babel.dates import format_skeleton, get_datetime_format
 from babel.lists import format_list
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import PoFileError, read_po
-from babel.numbers import format_decimal
+from babel.numbers import format_decimal, format_percent
 from babel.support import Translations
 from babel.units import format_unit
 from starlette.requests import HTTPConnection
@@ -73,6 +73,10 @@ class Language:
         """A number, with two decimals at most."""
         return format_decimal(value, "0.##", locale=self.locale)
 
+    def percent(self, share: float) -> str:
+        """A share of 1 in whole percents."""
+        return format_percent(share, locale=self.locale)
+
     def listed(self, names: list[str]) -> str:
         """Names as a sentence counts them up: a, b and c."""
         return format_list(names, locale=self._writes_as)
@@ -110,6 +114,11 @@ def gettext(message: str) -> str:
 def ngettext(one: str, many: str, count: int) -> str:
     """The form for `count` in the reader's language."""
     return spoken().catalogue.ngettext(one, many, count)
+
+
+def apart(text: str) -> str:
+    """What people wrote, for the middle of a sentence: Unicode's isolates keep its direction from turning the rest."""
+    return f"\u2068{text}\u2069"
 
 
 def later(message: str) -> str:

@@ -1,4 +1,4 @@
-"""Which outcomes a class and a student have mastered, and what a student should do next and why. Pure."""
+"""Which outcomes a class and a student have mastered, and what a student should do next and why, in words for them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from datetime import datetime
 from grader.marklog import HandedIn
 from grader.models import Release
 from hub.portal.attention import in_course_order
-from hub.portal.insight import percent, share_of, standing
+from hub.portal.insight import share_of, standing
+from hub.portal.languages import apart, ngettext, spoken
+from hub.portal.languages import gettext as _
 from hub.portal.overview import Mark
 from labs.model import Lab
 
@@ -53,7 +55,7 @@ class Step:
     """A lab to do next, and why that."""
 
     release: Release
-    why: str
+    why: str  # in the reader's language
 
 
 def outcome_map(
@@ -193,10 +195,14 @@ def _due(
     steps: list[Step] = []
     for release in (ahead or undated)[:1]:
         steps += _before(release, offered, labs, begun, shares)
-        why = "It is the next that is due" if release.due_at else "It has no due time and waits for you"
-        steps.append(Step(release, f"{why}, and you have handed in nothing for it yet."))
+        why = (
+            _("It is the next that is due, and you have handed in nothing for it yet.")
+            if release.due_at
+            else _("It has no due time and waits for you, and you have handed in nothing for it yet.")
+        )
+        steps.append(Step(release, why))
     return steps + [
-        Step(each, "Its due time is past and you have handed in nothing. Ask whether late work counts.")
+        Step(each, _("Its due time is past and you have handed in nothing. Ask whether late work counts."))
         for each in past[:1]
     ]
 
@@ -215,15 +221,15 @@ def _before(
         if each.lab not in required:
             continue
         if each.lab not in begun:
-            steps.append(Step(each, f"{release.title} builds on it, and you have handed in nothing for it."))
+            why = _("%(lab)s builds on it, and you have handed in nothing for it.")
+            steps.append(Step(each, why % {"lab": apart(release.title)}))
         elif not _is_mastered(shares.get(each.lab, 1.0)):  # a mark that is not out says nothing
-            have = percent(shares[each.lab])
-            steps.append(
-                Step(
-                    each,
-                    f"{release.title} builds on it, and your mark is {have}; {percent(MASTERED)} is safe.",
-                )
-            )
+            why = _("%(lab)s builds on it, and your mark is %(mark)s; %(safe)s is safe.") % {
+                "lab": apart(release.title),
+                "mark": spoken().percent(shares[each.lab]),
+                "safe": spoken().percent(MASTERED),
+            }
+            steps.append(Step(each, why))
     return steps
 
 
@@ -237,11 +243,30 @@ def _weak(
         teaching = sorted((lab for lab in each.labs if lab in by_name), key=lambda lab: lab in begun)
         if not teaching:
             continue
-        again = " Go through it again with its feedback." if teaching[0] in begun else ""
-        steps.append(
-            Step(
-                by_name[teaching[0]],
-                f"It teaches {each.outcome}, where you have {each.points:g} of {each.max_points:g} points.{again}",
-            )
-        )
+        steps.append(Step(by_name[teaching[0]], _why_weak(each, again=teaching[0] in begun)))
     return steps
+
+
+def _why_weak(met: OutcomeOfStudent, *, again: bool) -> str:
+    count = int(met.max_points)
+    why = (
+        ngettext(
+            "It teaches %(outcome)s, where you have %(points)s of %(out_of)s point. "
+            "Go through it again with its feedback.",
+            "It teaches %(outcome)s, where you have %(points)s of %(out_of)s points. "
+            "Go through it again with its feedback.",
+            count,
+        )
+        if again
+        else ngettext(
+            "It teaches %(outcome)s, where you have %(points)s of %(out_of)s point.",
+            "It teaches %(outcome)s, where you have %(points)s of %(out_of)s points.",
+            count,
+        )
+    )
+    number = spoken().number
+    return why % {
+        "outcome": apart(met.outcome),
+        "points": number(met.points),
+        "out_of": number(met.max_points),
+    }

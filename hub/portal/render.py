@@ -71,6 +71,7 @@ class Render:
             "day": self.day,
             "size": size,
             "points": lambda value: spoken().number(value),
+            "percent": lambda share: spoken().percent(share),
             "translated": gettext,  # a constant of ours; the answer is escaped like any value
         }
         self._jinja.globals |= {

@@ -28,17 +28,15 @@ def announcement_pages(desk: Desk) -> APIRouter:
     mailings = Mailings(desk.store, desk.settings)
 
     def page(visitor: Visitor, course: str, **values: Any) -> Response:
-        teaches = visitor.person.may_teach(course)
         values = {"title": "", "text": "", "by_mail": False, "problem": ""} | values
         return desk.render.page(
             "announcements.html",
             visitor,
             422 if values["problem"] else 200,
             course=desk.store.course(course),
-            teaches=teaches,
-            announcements=desk.store.announcements(course, withdrawn=teaches),
+            announcements=desk.store.announcements(course, withdrawn=True),
             interrupted=mailings.is_interrupted,
-            addresses=len(_with_address(desk, course)) if teaches and mailings.can_send else 0,
+            addresses=len(_with_address(desk, course)) if mailings.can_send else 0,
             can_send=mailings.can_send,
             longest_title=LONGEST_TITLE,
             longest_text=LONGEST_TEXT,
@@ -50,7 +48,15 @@ def announcement_pages(desk: Desk) -> APIRouter:
         """All that stand; for instructors the withdrawn ones too, how e-mail went, and a form."""
         if not visitor.person.may_learn(course):
             raise no_page()
-        return page(visitor, _there(desk, course))
+        _there(desk, course)
+        if visitor.person.may_teach(course):
+            return page(visitor, course)
+        return desk.render.page(
+            "announced.html",
+            visitor,
+            course=desk.store.course(course),
+            announcements=desk.store.announcements(course),
+        )
 
     @router.post("")
     def announce(course: str, form: _Form = sent) -> Response:
@@ -98,9 +104,8 @@ def _with_address(desk: Desk, course: str) -> list[Member]:
     return [member for member in desk.store.members(course) if member.email]
 
 
-def _there(desk: Desk, course: str) -> str:
+def _there(desk: Desk, course: str) -> None:
     try:
         desk.store.course(course)
     except NotThere:  # a group of the hub can outlive its course
         raise no_page() from None
-    return course

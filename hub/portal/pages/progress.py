@@ -14,7 +14,8 @@ from grader.marklog import HandedIn
 from grader.models import Course
 from hub.portal import charts
 from hub.portal.desk import Desk
-from hub.portal.insight import percent
+from hub.portal.languages import gettext as _
+from hub.portal.languages import spoken
 from hub.portal.login import Visitor
 from hub.portal.mastery import MASTERED, next_steps, read_marks, read_outcomes, taught_by
 
@@ -43,8 +44,7 @@ def progress_pages(desk: Desk) -> APIRouter:
             courses=courses,
             now=now,
             shown=_MOST_OUTCOMES,
-            mastered=percent(MASTERED),
-            percent=percent,
+            mastered=MASTERED,
         )
 
     return router
@@ -56,10 +56,14 @@ def _course(desk: Desk, course: Course, rows: Sequence[HandedIn], now: datetime)
     library = {name: entry.lab for name, entry in desk.catalogue.entries().items()}
     marks = read_marks(releases, rows)
     totals = list(accumulate(each.mark.points for each in marks))
-    points = [charts.Point(each.row.received_at, total) for each, total in zip(marks, totals, strict=True)]
+    number = spoken().number
+    points = [
+        charts.Point(each.row.received_at, total, number(total))
+        for each, total in zip(marks, totals, strict=True)
+    ]
     outcomes = read_outcomes(marks, releases, library)
     bars = [
-        charts.Bar(each.outcome, each.share, f"{each.points:g} of {each.max_points:g}")
+        charts.Bar(each.outcome, each.share, f"{number(each.points)} / {number(each.max_points)}")
         for each in sorted(outcomes, key=lambda each: each.share)[:_MOST_OUTCOMES]
     ]
     return {
@@ -67,9 +71,11 @@ def _course(desk: Desk, course: Course, rows: Sequence[HandedIn], now: datetime)
         "steps": next_steps(releases, library, rows, now),
         "outcomes": outcomes,
         "outcome_count": len(taught_by(releases, library)),
-        "outcome_chart": charts.bars(f"outcomes-{course.id}", "Points by outcome", bars) if bars else "",
+        "outcome_chart": charts.bars(f"outcomes-{course.id}", _("Points by outcome"), bars) if bars else "",
         "marks": list(zip(marks, totals, strict=True)),
         "total": sum(each.mark.points for each in marks),
         "out_of": sum(each.mark.out_of for each in marks),
-        "time_chart": charts.over_time(f"points-{course.id}", "Points over time", points) if points else "",
+        "time_chart": charts.over_time(f"points-{course.id}", _("Points over time"), points)
+        if points
+        else "",
     }

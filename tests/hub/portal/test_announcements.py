@@ -149,8 +149,10 @@ def test_the_first_page_has_the_last_three_of_thirty_days(visit: Any, school: An
 
     home, everything = visit("alice").get().text, visit("alice").get(PAGE).text
 
-    assert re.findall(r"<h3>(Number \d)", home) == ["Number 4", "Number 2", "Number 1"]
-    assert re.findall(r"<h2>(Number \d)", everything) == [f"Number {number}" for number in (4, 3, 2, 1, 0)]
+    assert re.findall(r"<h3 dir=\"auto\">(Number \d)", home) == ["Number 4", "Number 2", "Number 1"]
+    assert re.findall(r"<h2 dir=\"auto\">(Number \d)", everything) == [
+        f"Number {number}" for number in (4, 3, 2, 1, 0)
+    ]
 
 
 def test_a_withdrawn_announcement_is_seen_by_instructors_only(visit: Any, school: Any) -> None:

@@ -22,6 +22,7 @@ from hub.portal.insight import (
     span,
     standing,
 )
+from hub.portal.languages import apart
 from hub.portal.mastery import next_steps, outcome_map, read_marks, read_outcomes
 from labs.model import Lab
 
@@ -355,8 +356,8 @@ def test_the_next_lab_is_the_one_due_first_after_what_it_builds_on() -> None:
     unread = next_steps(releases, labs, [weak._replace(released_at=None)], NOW)
 
     assert [each.release.lab for each in untouched] == ["base", "next"]
-    assert untouched[0].why == "Lab next builds on it, and you have handed in nothing for it."
-    assert begun[0].why == "Lab next builds on it, and your mark is 50 %; 80 % is safe."
+    assert untouched[0].why == f"{apart('Lab next')} builds on it, and you have handed in nothing for it."
+    assert begun[0].why == f"{apart('Lab next')} builds on it, and your mark is 50%; 80% is safe."
     assert [each.release.lab for each in unread] == ["next"]
 
 
@@ -369,7 +370,7 @@ def test_a_weak_outcome_leads_to_a_lab_that_is_new_before_one_that_is_not() -> N
     again = next_steps(releases[:1], labs, rows, NOW)
 
     assert [(each.release.lab, each.why) for each in new][1:] == [
-        ("b", "It teaches x, where you have 4 of 10 points.")
+        ("b", f"It teaches {apart('x')}, where you have 4 of 10 points.")
     ]
     assert again[0].why.endswith("4 of 10 points. Go through it again with its feedback.")
 

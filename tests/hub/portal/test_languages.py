@@ -18,6 +18,7 @@ from babel.messages.extract import extract
 from babel.messages.pofile import read_po, write_po
 
 from grader.archives import pack
+from grader.models import Report
 from hub.portal.languages import LOCALE_FOLDER, Languages, LanguagesRefused, ngettext, speaking
 from hub.portal.render import HERE, is_translated
 from hub.settings import PortalSettings
@@ -41,9 +42,32 @@ JINJA = {
     "silent": "false",
 }
 FRAME = {"base.html", "parts.html"}
-INSTRUCTORS_PAGES = {"course.html", "grading.html", "student.html"}  # English as a whole, so far
-# Only instructors and operators read what these say:
-INSTRUCTORS_MODULES = {"instructor.py", "progress.py", "jobs.py", "__main__.py"}
+INSTRUCTORS_PAGES = {  # English as a whole, so far
+    "announcements.html",
+    "course.html",
+    "grading.html",
+    "insight_course.html",
+    "insight_lab.html",
+    "people.html",
+    "person.html",
+    "person_fields.html",
+    "preview.html",
+    "remove.html",
+    "roster.html",
+    "student.html",
+}
+INSTRUCTORS_MODULES = {  # only instructors and operators read what these say
+    "__main__.py",
+    "attention.py",
+    "insight.py",
+    "jobs.py",
+    "mailings.py",
+    "progress.py",
+    "pages/announcements.py",  # a student's page has no form
+    "pages/insight.py",
+    "pages/instructor.py",
+    "pages/people.py",
+}
 SCRIPT = "<script>alert(1)"
 
 
@@ -123,7 +147,7 @@ def bare(node: ast.AST) -> Iterator[str]:
 def test_no_error_or_notice_for_students_is_a_bare_string() -> None:
     found = []
     for file in HERE.rglob("*.py"):
-        if file.name in INSTRUCTORS_MODULES:
+        if file.relative_to(HERE).as_posix() in INSTRUCTORS_MODULES:
             continue
         tree = ast.parse(file.read_text(encoding="utf-8"))
         programs = {  # what the API says is for programs
@@ -210,6 +234,8 @@ def students_pages(school: Any, browser: Any) -> dict[str, str]:
         "untouched lab": browser.get("labs/ict101/lab-two").text,
         "lab of the catalogue": browser.get("labs/ict101/net-vlans").text,
         "receipt": browser.get(f"submissions/{school.alices.id}/receipt").text,
+        "progress": browser.get("progress").text,
+        "announcements": browser.get("courses/ict101/announcements").text,
         "feedback": browser.get(f"feedback/{school.alices.id}").text,
         "verify": browser.get("receipts/verify").text,
         "valid": browser.post("receipts/verify", receipt=receipt).text,
@@ -222,8 +248,13 @@ def students_pages(school: Any, browser: Any) -> dict[str, str]:
 
 
 def fill(school: Any) -> None:
-    """A lab of the catalogue that this server cannot do quickly, and a newer submission of another."""
+    """Labs of the catalogue, an announcement, a weak outcome, and a newer submission of another lab.
+
+    One of the labs cannot be done quickly on this server.
+    """
     school.store.submit("ict101", "lab-one", "alice", b"PK later")
+    school.store.announce("ict101", f"Exam {SCRIPT}", f"On Friday {SCRIPT}", by="teacher")
+    weak(school)
     school.store.release(
         "ict101",
         "net-vlans",
@@ -244,6 +275,34 @@ def fill(school: Any) -> None:
     (folder / "offers.json").write_text(json.dumps(kept), encoding="utf-8")
 
 
+def weak(school: Any) -> None:
+    """A lab of the catalogue that alice did badly, with its feedback."""
+    store = school.store
+    store.release(
+        "ict101",
+        "net-subnetting",
+        pack({"net-subnetting.ipynb": b"{}"}),
+        title="Subnetting",
+        environment="base",
+        max_points=33,
+        by="teacher",
+        due_at=None,
+    )
+    hers = store.submit("ict101", "net-subnetting", "alice", pack({"net-subnetting.ipynb": b"{}"}))
+    job, _ = store.open_job("ict101", "net-subnetting", "teacher")
+    store.start_job(job.id)
+    store.plan_items(job.id, [hers])
+    report = Report(
+        submission_id=hers.id, job_id=job.id, state="graded", points=2.5, max_points=10.0,
+        exercises=[{"exercise": "read", "points": 2.5, "max_points": 10.0, "message": ""}],
+        message="", release_sha256="0" * 64, notebooks={}, graded_at=datetime.now(UTC), in_gradebook_at=None,
+    )  # fmt: skip
+    store.items_finished(job.id, [(report, "w")])
+    store.mark_in_gradebook([hers.id])
+    store.finish_job(job.id, "done")
+    store.release_feedback(hers.id, pack({"a.html": b"<p>"}), "teacher", points=2.5, max_points=10)
+
+
 def test_no_text_on_a_students_page_stands_outside_of_a_translation(
     visit: Any, school: Any, tiny_hub: Any, marked: Languages
 ) -> None:
@@ -261,9 +320,10 @@ def test_no_text_on_a_students_page_stands_outside_of_a_translation(
         other = visit(name, languages=marked)
         other.client.headers["Accept-Language"] = "eo"
         pages[name] = other.get().text
+        pages[f"progress of {name}"] = other.get("progress").text
 
-    titles = [release.title for release in school.store.releases("ict101")]
-    found = {name: Visible(page, titles).untranslated for name, page in pages.items()}
+    authored = [release.title for release in school.store.releases("ict101")] + ["ipv4.prefix"]
+    found = {name: Visible(page, authored).untranslated for name, page in pages.items()}
     assert {name: texts for name, texts in found.items() if texts} == {}
     assert [name for name, page in pages.items() if '<html lang="eo" dir="ltr">' not in page] == []
     assert "⟦Preparing your home⟧" in pages["starting"]
@@ -350,14 +410,18 @@ def test_what_people_wrote_stays_escaped_within_translated_sentences(
         assert "<img src=x" not in text, page
 
 
-def test_a_page_that_nobody_translated_is_english_as_a_whole(visit: Any, school: Any) -> None:
+@pytest.mark.parametrize(
+    "page", ["", "/insight", "/labs/lab-one", "/labs/lab-one/insight", "/people", "/announcements"]
+)
+def test_a_page_that_nobody_translated_is_english_as_a_whole(visit: Any, school: Any, page: str) -> None:
     teacher = visit("teacher")
     teacher.client.headers["Accept-Language"] = "ar"
 
-    page = teacher.get("courses/ict101").text
+    text = teacher.get(f"courses/ict101{page}").text
 
-    assert '<html lang="en" dir="ltr">' in page
-    assert "Log out" in page
+    assert '<html lang="en" dir="ltr">' in text
+    assert "Log out" in text
+    assert not re.search("[\u0600-\u06ff]", re.sub("<option.*?</option>", "", text))
     assert '<html lang="ar" dir="rtl">' in teacher.get().text
 
 
