@@ -48,6 +48,7 @@ INSTRUCTORS_PAGES = {  # English as a whole, so far
     "grading.html",
     "insight_course.html",
     "insight_lab.html",
+    "paging.html",
     "people.html",
     "person.html",
     "person_fields.html",

@@ -133,7 +133,7 @@ def addresses(walk: Any, school: Any) -> dict[str, str]:
     """Every page of the class, and those of what was planted."""
     submission = school.alices.id
     return {
-        **{name: path for name, path in walk(school).items() if not path.endswith(".txt")},
+        **{name: path for name, path in walk(school).items() if not path.endswith((".txt", ".csv"))},
         "evil course": "courses/evil101",
         "evil lab": "labs/evil101/lab-one",
         "evil grading": "courses/evil101/labs/lab-one",
