@@ -111,3 +111,16 @@ print(json.dumps(told))
 """)
 
     assert seen == [[0], [1], [[1], [2]], ["Index Only Scan"], True, True]
+
+
+def test_vacuum_marks_rows_that_were_committed_a_moment_before(inside: Inside) -> None:
+    seen = inside("""
+db = Postgres("quick")
+db.start()
+db.sql("CREATE TABLE t (a int, b int); INSERT INTO t SELECT g, g FROM generate_series(1, 60000) g")
+db.sql("VACUUM t")
+print(json.dumps(db.sql("SELECT relallvisible = relpages FROM pg_class WHERE relname = 't'")))
+db.close()
+""")
+
+    assert seen == [[True]]
