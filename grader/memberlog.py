@@ -31,7 +31,7 @@ class MemberLog(Database):
         with self._changing(course) as (session, people):
             if row.username in people:
                 raise AlreadyThere(f"{row.username} is in this course already. Change them in the list.")
-            _put(session, course, [row])
+            put_members(session, course, [row])
 
     def change_member(self, course: str, row: MemberRow) -> None:
         """Give a person other values. Raises NotThere, LastInstructor, RosterRefused."""
@@ -39,7 +39,7 @@ class MemberLog(Database):
         with self._changing(course) as (session, people):
             if row.username not in people:
                 raise _not_in(course, row.username)
-            _put(session, course, [row])
+            put_members(session, course, [row])
 
     def unenrol(self, course: str, username: str) -> None:
         """Take a person out of a course; their submissions stay. Raises NotThere, LastInstructor."""
@@ -54,7 +54,7 @@ class MemberLog(Database):
             plan = plan_roster(people.values(), rows)
             if plan.fingerprint != shown:
                 raise RosterMoved("The course changed since this was shown. Look at the changes again.")
-            _put(session, course, [*plan.added, *(change.after for change in plan.changed)])
+            put_members(session, course, [*plan.added, *(change.after for change in plan.changed)])
         return plan
 
     def last_submissions(self, course: str) -> dict[str, datetime]:
@@ -89,7 +89,8 @@ class MemberLog(Database):
                 )
 
 
-def _put(session: Session, course: str, rows: Iterable[MemberRow]) -> None:
+def put_members(session: Session, course: str, rows: Iterable[MemberRow]) -> None:
+    """Write rows of a roster over what there is of these people."""
     for row in rows:
         session.merge(
             Member(

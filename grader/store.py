@@ -15,7 +15,7 @@ from grader.announcements import AnnouncementLog
 from grader.blobs import Blobs
 from grader.classlog import ClassLog
 from grader.database import AlreadyThere, NotThere, RecordError, migrate, open_engine
-from grader.memberlog import MemberLog
+from grader.memberlog import MemberLog, put_members
 from grader.models import Course, Member, Release, Submission
 from grader.names import check_course, check_lab, check_username
 from grader.people import INSTRUCTOR_PREFIX, STUDENT_PREFIX
@@ -98,17 +98,7 @@ class Store(ClassLog, MemberLog, AnnouncementLog):
                 raise RecordError(f"{row.username}: {row.role!r} is not a role. Use student or instructor.")
         with self._write() as session:
             _course(session, course)
-            for row in members:
-                session.merge(
-                    Member(
-                        course=course,
-                        username=row.username,
-                        role=row.role,
-                        name=row.name,
-                        email=row.email,
-                        section=row.section,
-                    )
-                )
+            put_members(session, course, members)
         return len(members)
 
     def members(self, course: str) -> list[Member]:
