@@ -64,7 +64,7 @@ class Member(Base):
     __tablename__ = "member"
     course: Mapped[str] = mapped_column(ForeignKey("course.id"), primary_key=True)
     username: Mapped[str] = mapped_column(String(64), primary_key=True, index=True)
-    role: Mapped[str] = mapped_column(String(16))  # student | instructor
+    role: Mapped[str] = mapped_column(String(16))  # student | assistant | instructor
     name: Mapped[str] = mapped_column(String(200), default="")
     email: Mapped[str] = mapped_column(String(254), default="")
     section: Mapped[str] = mapped_column(String(64), default="")  # the roster's "group"

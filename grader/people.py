@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 STUDENT_PREFIX = "nbgrader-"  # nbgrader's own convention for groups
 INSTRUCTOR_PREFIX = "formgrade-"
+ASSISTANT_PREFIX = "assist-"  # nbgrader knows no assistants
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,20 @@ class Person:
     @property
     def courses(self) -> frozenset[str]:
         """All courses this person is in."""
-        return self.student_courses | self.instructor_courses
+        return self.student_courses | self.helped_courses
+
+    @property
+    def helped_courses(self) -> frozenset[str]:
+        """Courses this person teaches or assists in."""
+        return self.instructor_courses | _after(ASSISTANT_PREFIX, self.groups)
 
     def may_teach(self, course: str) -> bool:
         """Whether this person is an instructor of `course`. Being an admin of the hub alone does not make one."""
         return course in self.instructor_courses
+
+    def may_help(self, course: str) -> bool:
+        """Whether this person sees the class's work, grades it and answers questions: instructor or assistant."""
+        return course in self.helped_courses
 
     def may_learn(self, course: str) -> bool:
         """Whether this person may fetch and hand in labs of `course`; instructors may, to try them."""

@@ -8,13 +8,13 @@ import io
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from grader.models import Member
 from grader.names import NameRefused, check_username, is_email
 
-Role = Literal["student", "instructor"]
-ROLES: tuple[Role, ...] = ("student", "instructor")
+Role = Literal["student", "assistant", "instructor"]
+ROLES: tuple[Role, ...] = get_args(Role)
 MAX_ROSTER_BYTES = 1_000_000
 MAX_ROSTER_ROWS = 5_000
 _LONGEST = {"name": 200, "email": 254, "section": 64}  # as the record's columns
@@ -113,7 +113,7 @@ def laid_over(before: MemberRow | None, row: RosterRow) -> MemberRow:
 
 def member_row(member: Member | MemberRow) -> MemberRow:
     """The values of a member."""
-    role: Role = "instructor" if member.role == "instructor" else "student"
+    role = next((each for each in ROLES if each == member.role), "student")
     return MemberRow(member.username, role, member.name, member.email, member.section)
 
 

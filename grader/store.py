@@ -18,9 +18,9 @@ from grader.database import AlreadyThere, NotThere, RecordError, migrate, open_e
 from grader.memberlog import MemberLog, put_members
 from grader.models import Course, Member, Release, Submission
 from grader.names import check_course, check_lab, check_username
-from grader.people import INSTRUCTOR_PREFIX, STUDENT_PREFIX
+from grader.people import ASSISTANT_PREFIX, INSTRUCTOR_PREFIX, STUDENT_PREFIX
 from grader.receipts import Receipts
-from grader.roster import MemberRow
+from grader.roster import ROLES, MemberRow
 from grader.settings import Places
 from grader.variants import Variants
 from grader.worklog import newest_of_each
@@ -94,8 +94,8 @@ class Store(ClassLog, MemberLog, AnnouncementLog):
         members = list(rows)
         for row in members:
             check_username(row.username)
-            if row.role not in ("student", "instructor"):
-                raise RecordError(f"{row.username}: {row.role!r} is not a role. Use student or instructor.")
+            if row.role not in ROLES:
+                raise RecordError(f"{row.username}: {row.role!r} is not a role. Use {', '.join(ROLES)}.")
         with self._write() as session:
             _course(session, course)
             put_members(session, course, members)
@@ -116,8 +116,8 @@ class Store(ClassLog, MemberLog, AnnouncementLog):
             )
 
     def groups_of(self, username: str) -> set[str]:
-        """The hub's groups of a person: nbgrader-<course> for students, formgrade-<course> for instructors."""
-        prefix = {"student": STUDENT_PREFIX, "instructor": INSTRUCTOR_PREFIX}
+        """The hub's groups of a person: nbgrader-<course> for students, formgrade- for instructors, assist- for assistants."""
+        prefix = {"student": STUDENT_PREFIX, "instructor": INSTRUCTOR_PREFIX, "assistant": ASSISTANT_PREFIX}
         return {prefix[row.role] + row.course for row in self.memberships(username)}
 
     # Releases

@@ -78,6 +78,19 @@ class Desk:
             raise no_page() from None
         return course
 
+    def helped(self, visitor: Visitor, course: str) -> str:
+        """As `taught`, for pages that the course's assistants have too."""
+        if not visitor.person.may_help(course):
+            raise HTTPException(
+                403,
+                _("This page is for the course's instructors and assistants. Ask an instructor to add you."),
+            )
+        try:
+            self.store.course(course)
+        except NotThere:
+            raise no_page() from None
+        return course
+
     def own_submission(self, visitor: Visitor, submission_id: str) -> Submission:
         """A submission of this person's own, or of a course they teach; no guess finds out about others."""
         if not is_submission_id(submission_id):
@@ -86,7 +99,7 @@ class Desk:
             row = self.store.submission(submission_id)
         except NotThere:
             raise no_page() from None
-        if row.username != visitor.name and not visitor.person.may_teach(row.course):
+        if row.username != visitor.name and not visitor.person.may_help(row.course):
             raise no_page()
         return row
 
