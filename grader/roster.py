@@ -113,7 +113,7 @@ def laid_over(before: MemberRow | None, row: RosterRow) -> MemberRow:
 
 def member_row(member: Member | MemberRow) -> MemberRow:
     """The values of a member."""
-    role = next((each for each in ROLES if each == member.role), "student")
+    role: Role = next((each for each in ROLES if each == member.role), "student")
     return MemberRow(member.username, role, member.name, member.email, member.section)
 
 
