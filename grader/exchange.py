@@ -98,7 +98,7 @@ def _grading_routes(router: APIRouter, store: Store, grade: Grade, who: Any) -> 
     @router.post("/grading/{course}/{lab}", status_code=201)
     def begin(course: str, lab: str, student: str, person: Person = who) -> dict[str, Any]:
         """Grade what one student handed in, once more if it is graded already."""
-        _instructor(person, course)
+        _helper(person, course)
         store.find_release(course, check_lab(lab))
         if check_username(student) not in {row.username for row in store.newest_submissions(course, lab)}:
             raise HTTPException(404, f"{student} has not handed in {lab}. There is nothing to grade.")
@@ -107,7 +107,7 @@ def _grading_routes(router: APIRouter, store: Store, grade: Grade, who: Any) -> 
     @router.get("/grading/{course}/{lab}/{number}")
     def look(course: str, lab: str, number: int, person: Person = who) -> dict[str, Any]:
         """How far a job is."""
-        _instructor(person, course)
+        _helper(person, course)
         job = store.job(number)
         if (job.course, job.lab) != (course, lab):
             raise HTTPException(404, f"Job {number} is not about {lab} of {course}.")
@@ -161,16 +161,16 @@ def _submission_routes(router: APIRouter, store: Store, settings: ExchangeSettin
     def list_submissions(
         request: Request, course: str | None = None, lab: str | None = None, person: Person = who
     ) -> list[dict[str, Any]]:
-        """The person's own submissions; with ?all=1 also everybody's in the courses the person teaches."""
+        """The person's own submissions; with ?all=1 also everybody's in the courses the person teaches or assists in."""
         for check, name in ((check_course, course), (check_lab, lab)):
             if name:
                 check(name)
         course, lab = course or None, lab or None
         rows = store.submissions_of(person.name, course, lab)
         if request.query_params.get("all") == "1":
-            taught = sorted(person.instructor_courses & ({course} if course else person.instructor_courses))
-            rows = [row for row in rows if row.course not in taught]
-            rows += [row for name in taught for row in store.submissions(name, lab)]
+            helped = sorted(person.helped_courses & ({course} if course else person.helped_courses))
+            rows = [row for row in rows if row.course not in helped]
+            rows += [row for name in helped for row in store.submissions(name, lab)]
         return _shown_submissions(store, rows)
 
     @router.post("/submissions/{course}/{lab}", status_code=201)
@@ -242,8 +242,17 @@ def _instructor(person: Person, course: str) -> str:
     return course
 
 
+def _helper(person: Person, course: str) -> str:
+    check_course(course)
+    if not person.may_help(course):
+        raise HTTPException(
+            403, f"Only instructors and assistants of {course} may do this. Ask one of the instructors."
+        )
+    return course
+
+
 def _reachable(store: Store, course: str, lab: str, submission_id: str, person: Person) -> Submission:
-    """The submission, if it is the person's own or of a course they teach.
+    """The submission, if it is the person's own or of a course they teach or assist in.
 
     One answer for everything else: it does not say whether a guessed id exists.
     """
@@ -254,7 +263,7 @@ def _reachable(store: Store, course: str, lab: str, submission_id: str, person: 
     except NotThere:
         raise NotThere(_NO_SUBMISSION) from None
     if (row.course, row.lab) != (course, lab) or not (
-        row.username == person.name or person.may_teach(row.course)
+        row.username == person.name or person.may_help(row.course)
     ):
         raise NotThere(_NO_SUBMISSION)
     return row

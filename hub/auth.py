@@ -21,7 +21,7 @@ from tornado import web
 from traitlets import Callable
 
 from grader.names import NameRefused, check_username
-from grader.people import INSTRUCTOR_PREFIX
+from grader.people import INSTRUCTOR_PREFIX, Person
 from hub.accounts import MAX_PENDING, hash_password, is_password
 
 EMAIL = re.compile(r"[A-Za-z0-9.+_-]{1,64}@[A-Za-z0-9._-]{1,120}\.[A-Za-z]{2,24}")
@@ -209,12 +209,12 @@ class Authorize(BaseHandler):
 
     async def _check_not_above(self, name: str) -> None:
         """Nobody becomes more than they are by signing up, under the name of an admin or of another
-        course's instructor, and approving that account."""
+        course's instructor or assistant, and approving that account."""
         if self._is_admin():
             return
-        mine = {group.name for group in self.current_user.groups}
-        theirs = await asyncio.to_thread(self.authenticator.groups_of, name)
-        above = {group for group in theirs if group.startswith(INSTRUCTOR_PREFIX)} - mine
+        mine = Person("", frozenset(group.name for group in self.current_user.groups))
+        theirs = Person("", frozenset(await asyncio.to_thread(self.authenticator.groups_of, name)))
+        above = theirs.helped_courses - mine.instructor_courses
         if above or name in self.authenticator.admin_users:
             raise web.HTTPError(
                 403,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def create(settings: Settings, course: str, title: str, instructors: tuple[str, 
 def enrol(settings: Settings, course: str, roster: Path, partial: bool, instructors: bool) -> None:
     """Enrol the people of a CSV roster: name,e-mail,group, or the columns that its first line names.
 
-    Columns: username, name, e-mail, group, role. An empty cell leaves what the course has.
+    Columns: username, name, e-mail, group, role (student, assistant or instructor). An empty cell leaves what the course has.
 
     A bad row is reported by its line. Then nobody is enrolled, unless --partial is given; the exit code is 1 either way.
 
@@ -120,9 +121,10 @@ def show(settings: Settings, course: str | None) -> None:
     if course is None:
         for row in store.courses():
             members = store.members(row.id)
-            teaching = sum(m.role == "instructor" for m in members)
+            roles = Counter(m.role for m in members)
             click.echo(
-                f"{row.id:<24} {len(members) - teaching:>4} students {teaching:>3} instructors  {row.title}"
+                f"{row.id:<24} {roles['student']:>4} students {roles['assistant']:>3} assistants "
+                f"{roles['instructor']:>3} instructors  {row.title}"
             )
         return
     try:

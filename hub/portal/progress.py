@@ -61,7 +61,7 @@ def progress_routes(desk: Desk) -> APIRouter:
 
 
 def _job(desk: Desk, visitor: Visitor, course: str, number: int) -> Job:
-    desk.taught(visitor, course)
+    desk.helped(visitor, course)
     try:
         job = desk.store.job(number)
     except NotThere:

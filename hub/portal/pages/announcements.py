@@ -95,7 +95,7 @@ def news_of(desk: Desk, visitor: Visitor) -> list[dict[str, Any]]:
     """The newest announcements of the courses a person learns in, for their first page."""
     person = visitor.person
     rows = desk.store.recent_announcements(
-        person.student_courses - person.instructor_courses, since=datetime.now(UTC) - _NEW, most=_MOST_NEW
+        person.courses - person.instructor_courses, since=datetime.now(UTC) - _NEW, most=_MOST_NEW
     )
     return [{"said": row, "course": desk.store.course(row.course)} for row in rows]
 

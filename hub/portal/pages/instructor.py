@@ -1,4 +1,4 @@
-"""An instructor's pages: students by labs, grading and feedback, one student's work."""
+"""Pages of instructors and assistants: students by labs, grading and feedback, one student's work."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _WAIT_S = 20  # for feedback, before the page says that it goes on without it
 
 
 def instructor_pages(desk: Desk) -> APIRouter:
-    """Routes below courses/, for those who teach the course."""
+    """Routes below courses/, for those who teach the course or assist in it."""
     router = APIRouter(prefix="/courses/{course}")
     _class(router, desk)
     _lab(router, desk)
@@ -53,7 +53,7 @@ def _class(router: APIRouter, desk: Desk) -> None:
         course: str, page: int = 1, sought: Sought = looked_for, visitor: Visitor = who
     ) -> Response:
         """Students by labs, a page of them at a time, and what to do with each lab."""
-        desk.taught(visitor, course)
+        desk.helped(visitor, course)
         releases = by_due_time(store.releases(course))
         people = students_first(store.roll(course))
         shown = paged(sought.among(people), page)
@@ -78,7 +78,7 @@ def _class(router: APIRouter, desk: Desk) -> None:
     @router.get("/marks.csv")
     def marks(course: str, visitor: Visitor = who) -> Response:
         """Points of the whole class, for a spreadsheet."""
-        desk.taught(visitor, course)
+        desk.helped(visitor, course)
         releases = by_due_time(store.releases(course))
         table = class_table(students_first(store.roll(course)), releases, store.all_work(course))
         return Response(
@@ -138,7 +138,7 @@ def _student(router: APIRouter, desk: Desk) -> None:
     @router.get("/students/{username}")
     def student_page(course: str, username: str, page: int = 1, visitor: Visitor = who) -> Response:
         """One student's submissions, newest first, with the marks and messages of each exercise."""
-        desk.taught(visitor, course)
+        desk.helped(visitor, course)
         try:
             check_username(username)
         except NameRefused:
@@ -179,6 +179,7 @@ def _actions(router: APIRouter, desk: Desk) -> None:
     async def feedback(course: str, lab: str, form: _Form = sent) -> Response:
         """Let students read marks and feedback."""
         visitor = form[0]
+        desk.taught(visitor, course)
         await asyncio.to_thread(_release, desk, visitor, course, lab)
         desk.limits.feedback.press(visitor.name)
         task = under_way.get((course, lab))
@@ -193,7 +194,7 @@ def _actions(router: APIRouter, desk: Desk) -> None:
 
 
 def _release(desk: Desk, visitor: Visitor, course: str, lab: str) -> Release:
-    desk.taught(visitor, course)
+    desk.helped(visitor, course)
     return desk.release(visitor, course, lab)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
@@ -12,10 +13,12 @@ from grader.models import Member
 from grader.roster import (
     MAX_ROSTER_BYTES,
     MAX_ROSTER_ROWS,
+    ROLES,
     MemberRow,
     RosterRefused,
     RosterRow,
     decode_roster,
+    member_row,
     plan_roster,
     read_roster,
     write_roster,
@@ -87,7 +90,7 @@ def _people_page(
     members = desk.store.members(course)
     found = sorted(
         (each for each in members if _matches(each, q)),
-        key=lambda each: (each.role != "instructor", each.section, each.username),
+        key=lambda each: (-ROLES.index(member_row(each).role), each.section, each.username),
     )
     pages = max(1, -(-len(found) // _ON_A_PAGE))
     page = min(max(page, 1), pages)
@@ -100,11 +103,12 @@ def _people_page(
         last=desk.store.last_submissions(course),
         found=len(found),
         total=len(members),
-        instructors=sum(each.role == "instructor" for each in members),
+        counts=Counter(each.role for each in members),
         q=q,
         number=page,
         pages=pages,
         entered=entered or MemberRow(""),
+        roles=ROLES,
         problem=problem,
     )
 
@@ -176,6 +180,7 @@ def _person_page(
         course=desk.store.course(member.course),
         member=member,
         entered=entered or member,
+        roles=ROLES,
         problem=problem,
     )
 

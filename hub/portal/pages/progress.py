@@ -36,7 +36,7 @@ def progress_pages(desk: Desk) -> APIRouter:
         courses = [
             _course(desk, course, [row for row in rows if row.course == course.id], now)
             for course in desk.store.courses()
-            if course.id in person.student_courses and course.id not in person.instructor_courses
+            if course.id in person.student_courses - person.helped_courses
         ]
         return desk.render.page(
             "progress.html",

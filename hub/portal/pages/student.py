@@ -55,7 +55,7 @@ def _home(router: APIRouter, desk: Desk) -> None:
         courses = [
             {"course": course, "labs": rows_of(desk, visitor, course.id)}
             for course in store.courses()
-            if course.id in person.student_courses and course.id not in person.instructor_courses
+            if course.id in person.student_courses - person.helped_courses
         ]
         taught = [
             {
@@ -64,7 +64,7 @@ def _home(router: APIRouter, desk: Desk) -> None:
                 "students": store.count_students(course.id),
             }
             for course in store.courses()
-            if course.id in person.instructor_courses
+            if course.id in person.helped_courses
         ]
         servers = {name: visitor.user.server_state(name) for name in sorted(visitor.user.servers) if name}
         running = {name: state for name, state in servers.items() if state != "off"}
@@ -82,8 +82,8 @@ def _home(router: APIRouter, desk: Desk) -> None:
     def catalogue(visitor: Visitor = who) -> Response:
         """Every lab there is, with what it takes and gives."""
         released: dict[str, list[tuple[str, str]]] = {}
-        for course in sorted(visitor.person.student_courses | visitor.person.instructor_courses):
-            teaches = course in visitor.person.instructor_courses
+        for course in sorted(visitor.person.courses):
+            teaches = course in visitor.person.helped_courses
             for release in store.releases(course):
                 way = ("courses", course, "labs", release.lab) if teaches else ("labs", course, release.lab)
                 path = "/".join(quote(part, safe="") for part in way)

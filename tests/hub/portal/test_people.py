@@ -77,6 +77,27 @@ def test_a_person_is_added_changed_and_removed_and_what_they_handed_in_stays(vis
     assert visit("alice").get(f"submissions/{school.alices.id}/receipt").status_code == 200
 
 
+def test_an_assistant_gets_the_group_of_assistants_and_no_other(visit: Any, school: Any) -> None:
+    browser = visit("teacher")
+
+    browser.post(f"{PEOPLE}/bob", name="Bob", email="", section="", role="assistant")
+
+    assert school.store.groups_of("bob") == {"assist-ict101"}
+    assert "1 student, 1 assistant, 1 instructor" in browser.get(PEOPLE).text
+
+
+def test_an_assistant_sees_the_class_and_no_button_that_is_not_theirs(visit: Any, school: Any) -> None:
+    tutor = visit("tutor")
+
+    page = tutor.get("courses/ict101").text
+    refused = tutor.post("courses/ict101/labs/lab-one/feedback")
+
+    assert ">Grade<" in page
+    assert not [each for each in ("Release feedback", "Formgrader", "/people", "authorize") if each in page]
+    assert refused.status_code == 403
+    assert ">ict101<" in tutor.get().text
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [

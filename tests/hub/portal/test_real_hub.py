@@ -25,6 +25,7 @@ GROUPS = {
     "alice": ["nbgrader-ict101"],
     "bob": ["nbgrader-ict101"],
     "teacher": ["formgrade-ict101"],
+    "tutor": ["assist-ict101"],
     "prof": ["formgrade-net201"],
     "nobody": [],
 }

@@ -22,12 +22,13 @@ from hub.portal.jobs import Jobs
 
 PREFIX = "/services/portal"
 OUTSIDE = "outside"  # somebody who is not logged in
-PEOPLE = ("alice", "bob", "teacher", "prof", "nobody")
+PEOPLE = ("alice", "bob", "teacher", "tutor", "prof", "nobody")
 ALL = {OUTSIDE, *PEOPLE}
 LOGGED_IN = set(PEOPLE)
-CLASS = {"alice", "bob", "teacher"}  # who is in the course
-ALICES = {"alice", "teacher"}  # whose it is, and who marks it
+CLASS = {"alice", "bob", "teacher", "tutor"}  # who is in the course
+ALICES = {"alice", "teacher", "tutor"}  # whose it is, and who marks it
 TEACHER = {"teacher"}
+HELPERS = {"teacher", "tutor"}
 NO_ONE: set[str] = set()
 # Who is let in. Alice's ids fill the addresses; prof teaches another course, nobody is in no course at all.
 LET_IN = {
@@ -50,12 +51,12 @@ LET_IN = {
     "GET /submissions/{submission_id}/receipt.txt": ALICES,
     "GET /feedback/{submission_id}": ALICES,
     "GET /feedback/{submission_id}/{page}.html": ALICES,
-    "GET /courses/{course}": TEACHER,
-    "GET /courses/{course}/labs/{lab}": TEACHER,
-    "GET /courses/{course}/marks.csv": TEACHER,
-    "GET /courses/{course}/insight": TEACHER,
-    "GET /courses/{course}/labs/{lab}/insight": TEACHER,
-    "GET /courses/{course}/students/{username}": TEACHER,
+    "GET /courses/{course}": HELPERS,
+    "GET /courses/{course}/labs/{lab}": HELPERS,
+    "GET /courses/{course}/marks.csv": HELPERS,
+    "GET /courses/{course}/insight": HELPERS,
+    "GET /courses/{course}/labs/{lab}/insight": HELPERS,
+    "GET /courses/{course}/students/{username}": HELPERS,
     "GET /courses/{course}/people": TEACHER,
     "POST /courses/{course}/people": TEACHER,
     "GET /courses/{course}/people/{username}": TEACHER,
@@ -69,10 +70,10 @@ LET_IN = {
     "GET /courses/{course}/announcements": CLASS,
     "POST /courses/{course}/announcements": TEACHER,
     "POST /courses/{course}/announcements/{number}/withdraw": TEACHER,
-    "GET /courses/{course}/jobs/{number}/events": TEACHER,
-    "POST /courses/{course}/jobs/{number}/cancel": TEACHER,
-    "POST /courses/{course}/jobs/{number}/retry": TEACHER,
-    "POST /courses/{course}/labs/{lab}/grade": TEACHER,
+    "GET /courses/{course}/jobs/{number}/events": HELPERS,
+    "POST /courses/{course}/jobs/{number}/cancel": HELPERS,
+    "POST /courses/{course}/jobs/{number}/retry": HELPERS,
+    "POST /courses/{course}/labs/{lab}/grade": HELPERS,
     "POST /courses/{course}/labs/{lab}/feedback": TEACHER,
     "POST /courses/{course}/formgrader": TEACHER,
     "GET /api/exchange/receipt-key": ALL,
@@ -85,8 +86,8 @@ LET_IN = {
     "GET /api/exchange/submissions/{course}/{lab}/{submission_id}/archive": ALICES,
     "GET /api/exchange/feedback/{course}/{lab}/{submission_id}/archive": ALICES,
     "POST /api/exchange/feedback/{course}/{lab}/{submission_id}": TEACHER,
-    "POST /api/exchange/grading/{course}/{lab}": TEACHER,
-    "GET /api/exchange/grading/{course}/{lab}/{number}": TEACHER,
+    "POST /api/exchange/grading/{course}/{lab}": HELPERS,
+    "GET /api/exchange/grading/{course}/{lab}/{number}": HELPERS,
 }
 LAST = (  # after them the others are not the same
     "DELETE /api/exchange/releases/{course}/{lab}",
