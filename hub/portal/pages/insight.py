@@ -21,6 +21,7 @@ from hub.portal.kept import Kept
 from hub.portal.login import Visitor
 from hub.portal.mastery import OutcomeOfClass, outcome_map
 
+_PATIENCE_S = 0.1  # then the page says that it is being worked out
 _MOST_STUDENTS = 50  # with reasons on one page; more is no list to act on
 _MOST_OUTCOMES = 12  # in the picture; the table has all
 
@@ -40,18 +41,24 @@ def insight_pages(desk: Desk) -> APIRouter:
     router = APIRouter(prefix="/courses/{course}")
     who = Depends(desk.visitor)
     store, render = desk.store, desk.render
-    kept = Kept[CourseInsight]()  # a thousand students' marks take a second to go through
+    kept = Kept[CourseInsight](_PATIENCE_S)  # a thousand students' marks take seconds to go through
 
     @router.get("/insight")
     def course_insight(course: str, visitor: Visitor = who) -> Response:
         """The course's labs, students who may need help, the outcome map."""
         desk.helped(visitor, course)
-        found = kept.get(course, *_course(desk, course))
+        seen, work_out = _course(desk, course)
+        answer = kept.get(course, seen, work_out)
+        if answer is None:
+            return render.page("insight_wait.html", visitor, course=store.course(course), refresh_s=1)
+        found = answer.value
         return render.page(
             "insight_course.html",
             visitor,
             course=store.course(course),
             found=found,
+            older=answer.seen != seen,
+            refresh_s=1 if answer.seen != seen else 0,
             help_for=found.help_for[:_MOST_STUDENTS],
             labs_chart=_labs_chart(found),
             outcome_chart=_outcome_chart(found),

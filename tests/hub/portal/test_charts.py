@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from hub.portal import charts
-from hub.portal.kept import Kept
 
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 NOW = START + timedelta(days=30)
@@ -33,15 +32,3 @@ def test_a_picture_of_one_moment_or_of_no_points_is_drawn_too() -> None:
     assert "Nothing." in charts.over_time("none", "None", [])
     assert "Nobody." in charts.histogram("none", "None", [0] * 10)
     assert "Nothing." in charts.bars("none", "None", [])
-
-
-def test_an_answer_is_worked_out_again_only_when_what_it_rests_on_changed() -> None:
-    kept, worked = Kept[int](), []
-
-    def work() -> int:
-        worked.append(1)
-        return len(worked)
-
-    answers = [kept.get("c", seen, work) for seen in ((1, [2]), (1, [2]), (1, [3]))]
-
-    assert answers == [1, 1, 2]

@@ -47,6 +47,7 @@ INSTRUCTORS_PAGES = {  # English as a whole, so far
     "course.html",
     "grading.html",
     "insight_course.html",
+    "insight_wait.html",
     "insight_lab.html",
     "paging.html",
     "people.html",
