@@ -60,6 +60,8 @@ def pages(store: Store) -> dict[str, list[str]]:
             f"feedback/{read}/notebook.html",
             f"labs/{COURSE}/{LAB}",
             "starting/base?course=ict101",
+            "progress",
+            f"courses/{COURSE}/announcements",
         ],
         TEACHER: [
             *shared,
@@ -67,6 +69,10 @@ def pages(store: Store) -> dict[str, list[str]]:
             f"courses/{COURSE}?q=alice&page=2",
             f"courses/{COURSE}/labs/{LAB}",
             f"courses/{COURSE}/students/{student(0)}",
+            f"courses/{COURSE}/insight",
+            f"courses/{COURSE}/labs/{LAB}/insight",
+            f"courses/{COURSE}/people",
+            f"courses/{COURSE}/announcements",
         ],
     }
 

@@ -99,7 +99,7 @@ def test_a_job_that_fails_is_an_error_with_its_sentence(api: Any, site: Any) -> 
     [
         ("sums", "bob", "teacher", "bob has not handed in sums"),
         ("nope", "alice", "teacher", "nope"),
-        ("sums", "alice", "alice", "Only instructors of ict101"),
+        ("sums", "alice", "alice", "Only instructors and assistants of ict101"),
     ],
 )
 def test_what_the_site_refuses_is_said(
