@@ -156,6 +156,7 @@ class Report(Base):
     """The marks and messages of a whole submission."""
 
     __tablename__ = "report"
+    __table_args__ = (Index("ix_report_changes", "job_id", "graded_at", "in_gradebook_at"),)
     submission_id: Mapped[str] = mapped_column(ForeignKey("submission.id"), primary_key=True)
     job_id: Mapped[int] = mapped_column(ForeignKey("job.id"))
     state: Mapped[str] = mapped_column(
@@ -179,6 +180,7 @@ class Feedback(Base):
     """Feedback on a submission that the student may read."""
 
     __tablename__ = "feedback"
+    __table_args__ = (Index("ix_feedback_released", "released_at"),)
     submission_id: Mapped[str] = mapped_column(ForeignKey("submission.id"), primary_key=True)
     sha256: Mapped[str] = mapped_column(String(64))  # blob: zip of <notebook>.html
     released_at: Mapped[datetime]

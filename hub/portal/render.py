@@ -37,6 +37,20 @@ BANNERS: Mapping[str, tuple[str, str]] = {
         ),
     ),
 }
+# of a lab, of a submission, of a server: a table shows thousands of them, so they are no dictionary of a template
+_STATES = frozenset(
+    (
+        later("not started"),
+        later("submitted"),
+        later("graded"),
+        later("feedback out"),
+        later("by hand"),
+        later("failed"),
+        later("running"),
+        later("starting"),
+        later("stopping"),
+    )
+)
 
 
 class Render:
@@ -72,6 +86,7 @@ class Render:
             "size": size,
             "points": lambda value: spoken().number(value),
             "percent": lambda share: spoken().percent(share),
+            "state_word": state_word,
             "translated": gettext,  # a constant of ours; the answer is escaped like any value
         }
         self._jinja.globals |= {
@@ -123,6 +138,11 @@ def is_translated(template: str) -> bool:
     """Whether a page has anything to translate; one without is English as a whole, with its dates and its frame."""
     source = (HERE / "templates" / template).read_text(encoding="utf-8")
     return "{% trans" in source or "_(" in source
+
+
+def state_word(name: str) -> str:
+    """A state in the reader's language; what pages do not name comes back as it is."""
+    return gettext(name) if name in _STATES else name
 
 
 def size(count: int) -> Markup:
