@@ -46,5 +46,6 @@ class Limits:
     def __init__(self) -> None:
         """Nobody has pressed anything."""
         self.grading = Limit(20, 60)  # a process each; an instructor grades all labs of a course in one go
+        self.formgrader = Limit(120, 60)  # its Autograde asks for one student after the other
         self.feedback = Limit(10, 60)  # writes a page for each of a class's notebooks
         self.starts = Limit(10, 60)  # a container each; nobody opens more labs than that in a minute

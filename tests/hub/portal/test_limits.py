@@ -10,6 +10,8 @@ from fastapi import HTTPException
 
 from hub.portal.limits import Limit
 
+PREFIX = "/services/portal/"
+
 
 class Clock:
     """A clock that a test turns."""
@@ -87,6 +89,27 @@ def test_a_button_that_costs_much_is_refused_with_a_page_that_says_when(
     assert 1 <= int(last.headers["retry-after"]) <= 6
     assert "Too often" in last.text
     assert f"Press again in {last.headers['retry-after']} s." in last.text
+
+
+def test_a_program_that_asks_for_too_much_grading_is_told_when_to_ask_again(
+    visit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/true")
+    client = visit().client
+
+    answers = []
+    while not answers or (answers[-1].status_code == 201 and len(answers) < 1_000):
+        answers.append(
+            client.post(
+                f"{PREFIX}api/exchange/grading/ict101/lab-one?student=alice",
+                headers={"Authorization": "token token-teacher"},
+            )
+        )
+
+    assert len(answers) > 120
+    assert answers[-1].status_code == 429
+    assert answers[-1].headers["retry-after"] == "1"
+    assert answers[-1].json()["detail"].endswith("Press again in 1 s.")
 
 
 def test_who_may_not_press_it_at_all_is_told_that(visit: Any) -> None:
