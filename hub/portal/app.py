@@ -33,6 +33,7 @@ from hub.portal.pages.instructor import instructor_pages
 from hub.portal.pages.language import language_pages
 from hub.portal.pages.people import people_pages
 from hub.portal.pages.progress import progress_pages
+from hub.portal.pages.questions import question_pages
 from hub.portal.pages.server import server_pages
 from hub.portal.pages.student import student_pages
 from hub.portal.progress import progress_routes
@@ -113,6 +114,7 @@ def create_app(
         instructor_pages,
         people_pages,
         announcement_pages,
+        question_pages,
         insight_pages,
         progress_pages,
         progress_routes,
