@@ -1,13 +1,18 @@
-"""What a question can be about: the labs of a course and their exercises, by name and by title."""
+"""What a question can be about, and looked for by: the labs of a course and their exercises, by name and by title."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from grader import writing
 from grader.models import Release
+from grader.questions import STATES, Wanted
 from hub.portal.catalogue import Entry
+from hub.portal.desk import Desk
 from hub.portal.overview import by_due_time
+
+_LONGEST_SOUGHT = 100  # characters
 
 
 @dataclass(frozen=True)
@@ -18,6 +23,11 @@ class Topic:
     title: str
     exercises: tuple[tuple[str, str], ...]
     is_offered: bool
+
+
+def topics_of(desk: Desk, course: str) -> list[Topic]:
+    """The labs of a course, withdrawn ones too."""
+    return topics(desk.store.releases(course, withdrawn=True), desk.catalogue.entries())
 
 
 def topics(releases: Iterable[Release], entries: Mapping[str, Entry]) -> list[Topic]:
@@ -42,3 +52,13 @@ def titles(found: Iterable[Topic]) -> dict[tuple[str | None, str | None], str]:
 def is_topic(found: Iterable[Topic], lab: str | None, exercise: str | None) -> bool:
     """Whether there is such a lab, with such an exercise if one is named."""
     return lab is None or (lab, exercise) in titles(found)
+
+
+def wanted_of(found: Iterable[Topic], q: str, lab: str, state: str, mine: str) -> Wanted:
+    """Which questions an address asks for, in bounds; what cannot be is left out."""
+    return Wanted(
+        text=writing.line(q)[:_LONGEST_SOUGHT],
+        lab=lab if is_topic(found, lab, None) else "",
+        state=state if state in STATES else "",
+        mine=bool(mine),
+    )

@@ -13,13 +13,11 @@ from grader.questions import (
     INSTRUCTORS,
     LONGEST_TEXT,
     LONGEST_TITLE,
-    STATES,
     Asked,
     QuestionRefused,
-    Wanted,
 )
 from grader.store import NotThere
-from hub.portal.asking import Topic, is_topic, titles, topics
+from hub.portal.asking import is_topic, titles, topics_of, wanted_of
 from hub.portal.desk import Desk, no_page
 from hub.portal.languages import gettext as _
 from hub.portal.login import Visitor
@@ -30,7 +28,6 @@ _Form = tuple[Visitor, dict[str, str]]
 _Number = Annotated[int, Path(ge=1, le=2**31 - 1)]  # what the column holds
 _POSTS = 20  # of one page of a thread
 _LOOK_S = 10  # between two looks at a thread that waits for an answer
-_LONGEST_SOUGHT = 100  # characters
 _MOST_NEW = 5  # on the first page; the course's own page marks all
 
 
@@ -74,15 +71,15 @@ def _list(router: APIRouter, desk: Desk) -> None:
     ) -> Response:
         """One's own questions and those that the course is shown; for who answers all, those that wait first."""
         _course(desk, visitor, course)
-        found = _topics(desk, course)
-        wanted = Wanted(
-            text=" ".join(q.split())[:_LONGEST_SOUGHT],
-            lab=lab if is_topic(found, lab, None) else "",
-            state=state if state in STATES else "",
-            mine=bool(mine),
-        )
+        found = topics_of(desk, course)
+        wanted = wanted_of(found, q, lab, state, mine)
         person = visitor.person
-        query = {"q": wanted.text, "lab": wanted.lab, "state": wanted.state, "mine": "yes" if mine else ""}
+        query = {
+            "q": wanted.text,
+            "lab": wanted.lab,
+            "state": wanted.state,
+            "mine": "yes" if wanted.mine else "",
+        }
         return desk.render.page(
             "questions.html",
             visitor,
@@ -107,7 +104,7 @@ def _new(router: APIRouter, desk: Desk) -> None:
     def page(visitor: Visitor, course: str, status: int = 200, **values: Any) -> Response:
         values = {"title": "", "text": "", "about": "", "show": INSTRUCTORS, "problem": ""} | values
         lab = values["about"].partition("/")[0]
-        offered = [each for each in _topics(desk, course) if each.is_offered or each.lab == lab]
+        offered = [each for each in topics_of(desk, course) if each.is_offered or each.lab == lab]
         return desk.render.page(
             "ask.html",
             visitor,
@@ -134,7 +131,7 @@ def _new(router: APIRouter, desk: Desk) -> None:
         show = fields.get("show", INSTRUCTORS)
         lab, _slash, exercise = typed["about"].partition("/")
         try:
-            if not is_topic(_topics(desk, course), lab or None, exercise or None):
+            if not is_topic(topics_of(desk, course), lab or None, exercise or None):
                 raise HTTPException(422, _("The course has no such lab. Choose one of its labs, or none."))
             desk.limits.posts.press(visitor.name)
             number = store.ask(
@@ -168,7 +165,7 @@ def _thread(router: APIRouter, desk: Desk) -> None:
             status,
             course=store.course(asked.course),
             asked=asked,
-            titles=titles(_topics(desk, asked.course)),
+            titles=titles(topics_of(desk, asked.course)),
             page=paged_from(
                 asked.posts, number, lambda start, most: store.posts(asked, person, start, most), _POSTS
             ),
@@ -256,10 +253,6 @@ def _asked(desk: Desk, visitor: Visitor, course: str, number: int) -> Asked:
         return desk.store.question(course, number, visitor.person)
     except NotThere:
         raise no_page() from None
-
-
-def _topics(desk: Desk, course: str) -> list[Topic]:
-    return topics(desk.store.releases(course, withdrawn=True), desk.catalogue.entries())
 
 
 def _last_page(asked: Asked) -> int:

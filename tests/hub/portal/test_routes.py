@@ -95,6 +95,10 @@ LET_IN = {
     "GET /api/exchange/submissions/{course}/{lab}/{submission_id}/archive": ALICES,
     "GET /api/exchange/feedback/{course}/{lab}/{submission_id}/archive": ALICES,
     "POST /api/exchange/feedback/{course}/{lab}/{submission_id}": TEACHER,
+    "GET /api/questions/{course}": CLASS,
+    "POST /api/questions/{course}": CLASS,
+    "GET /api/questions/{course}/{number}": ALICES,
+    "POST /api/questions/{course}/{number}": ALICES,
     "POST /api/exchange/grading/{course}/{lab}": TEACHER,
     "GET /api/exchange/grading/{course}/{lab}/{number}": TEACHER,
 }
