@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from markupsafe import escape
 from playwright.sync_api import Page, expect
 
 from grader.archives import pack
@@ -70,7 +71,7 @@ def test_what_cannot_be_asked_comes_back_with_what_was_typed(
     assert page.status_code == 422
     assert said in page.text
     assert fields["text"].strip() in page.text
-    assert fields["title"].replace("<", "&lt;") in page.text
+    assert str(escape(fields["title"])) in page.text
     assert 'value="named" checked' in page.text
     assert school.store.count_questions("ict101", ALICE, Wanted()) == 1  # that of conftest.py
 
@@ -144,12 +145,12 @@ def test_a_list_is_narrowed_and_walked_page_by_page(visit: Any, school: Any) -> 
 
     every = [f"Question {number:02}" for number in range(52, -1, -1)]
     assert titles_on(first) + titles_on(second) == every
-    assert "1–50 of 53 questions" in first.text
+    assert " of 53 questions</span>" in first.text
     assert (
         'rel="next" href="/services/portal/courses/ict101/questions?lab=lab-two&amp;page=2#main"'
         in first.text
     )
-    assert titles_on(alice.get(f"{PAGE}?q=question%0007&state=open&mine=yes")) == ["Question 07"]
+    assert titles_on(alice.get(f"{PAGE}?q=question%20%0007&state=open&mine=yes")) == ["Question 07"]
     assert titles_on(alice.get(f"{PAGE}?q=question&state=closed")) == []
     assert titles_on(visit("bob").get(PAGE)) == []
 
@@ -243,21 +244,21 @@ def test_a_program_asks_lists_reads_and_answers(visit: Any, school: Any) -> None
     assert school.store.question("ict101", number, ALICE).news
 
 
-@pytest.mark.parametrize(
-    ("name", "path", "sent", "status", "said"),
-    [
-        ("bob", "/1", {"text": "x"}, 404, "no such course or question"),
-        ("prof", "", {"title": "x", "text": "x"}, 404, "no such course or question"),
-        ("alice", "", {"title": "x", "text": "x", "lab": "other"}, 422, "no such lab"),
-        ("alice", "", {"title": "x", "text": "x", "shown_to": "world"}, 422, "shown_to: "),
-        ("alice", "", {"title": "x", "text": "x", "author": "bob"}, 422, "author: "),
-        ("alice", "", {"title": "\u0000", "text": "x"}, 422, "Write both."),
-        ("alice", "/1", {"text": "x" * 70_000}, 413, "too much text"),
-    ],
-)
-def test_a_program_that_may_not_or_sends_nonsense_is_told(
-    visit: Any, school: Any, name: str, path: str, sent: dict[str, str], status: int, said: str
-) -> None:
+REFUSED = [
+    ("bob", "/1", {"text": "x"}, 404, "no such course or question"),
+    ("prof", "", {"title": "x", "text": "x"}, 404, "no such course or question"),
+    ("alice", "", {"title": "x", "text": "x", "lab": "other"}, 422, "no such lab"),
+    ("alice", "", {"title": "x", "text": "x", "shown_to": "world"}, 422, "shown_to: "),
+    ("alice", "", {"title": "x", "text": "x", "author": "bob"}, 422, "author: "),
+    ("alice", "", {"title": "\u0000", "text": "x"}, 422, "Write both."),
+    ("alice", "/1", {"text": "x" * 70_000}, 413, "too much text"),
+]
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=lambda case: f"{case[0]} {case[4]}")
+def test_a_program_that_may_not_or_sends_nonsense_is_told(visit: Any, school: Any, case: Any) -> None:
+    name, path, sent, status, said = case
+
     answer = api(visit(), name, "POST", path, json=sent)
 
     assert answer.status_code == status
