@@ -54,12 +54,19 @@ def pages(store: Store) -> dict[str, list[str]]:
         row.id for row in store.submissions_of(student(0), COURSE) if store.feedback_of(row.id) is not None
     )
     shared = ["", "catalogue", "receipts/verify", f"submissions/{read}/receipt", f"feedback/{read}"]
+    asked = [
+        f"courses/{COURSE}/questions",
+        f"courses/{COURSE}/questions?q=mask&state=answered",
+        f"courses/{COURSE}/questions/new",
+        f"courses/{COURSE}/questions/1",
+    ]
     return {
         student(0): [
             *shared,
             f"feedback/{read}/notebook.html",
             f"labs/{COURSE}/{LAB}",
             "starting/base?course=ict101",
+            *asked,
         ],
         TEACHER: [
             *shared,
@@ -67,6 +74,7 @@ def pages(store: Store) -> dict[str, list[str]]:
             f"courses/{COURSE}?q=alice&page=2",
             f"courses/{COURSE}/labs/{LAB}",
             f"courses/{COURSE}/students/{student(0)}",
+            *asked,
         ],
     }
 

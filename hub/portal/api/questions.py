@@ -8,11 +8,13 @@ from typing import Annotated, Any, Literal, TypeVar
 from fastapi import APIRouter, Depends, HTTPException, Path, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from grader import writing
 from grader.people import Person
 from grader.questions import LONGEST_TEXT, LONGEST_TITLE, Asked, QuestionRefused, Said
 from grader.store import NotThere
 from hub.portal.asking import is_topic, topics_of, wanted_of
 from hub.portal.desk import Desk
+from hub.portal.mailings import mail_answer
 from hub.portal.paging import paged_from
 
 _Number = Annotated[int, Path(ge=1, le=2**31 - 1)]  # what the column holds
@@ -101,9 +103,11 @@ def question_api(desk: Desk, person: Callable[..., Awaitable[Person]]) -> APIRou
         sent = _read(Answer, body)
         desk.limits.posts.press(person.name)
         try:
-            return _shown(store.answer(course, number, person, sent.text))
+            asked = store.answer(course, number, person, sent.text)
         except QuestionRefused as error:
             raise HTTPException(409, str(error)) from error
+        mail_answer(store, desk.settings, asked, person, writing.text(sent.text))
+        return _shown(asked)
 
     return router
 

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, HTTPException, Path
 from starlette.responses import RedirectResponse, Response
 
+from grader import writing
 from grader.questions import (
     COURSE,
     INSTRUCTORS,
@@ -21,6 +22,7 @@ from hub.portal.asking import is_topic, titles, topics_of, wanted_of
 from hub.portal.desk import Desk, no_page
 from hub.portal.languages import gettext as _
 from hub.portal.login import Visitor
+from hub.portal.mailings import mail_answer
 from hub.portal.paging import paged_from
 from hub.portal.prose import pieces
 
@@ -197,6 +199,7 @@ def _thread(router: APIRouter, desk: Desk) -> None:
         except HTTPException as problem:  # with what was typed
             said = problem.detail
             return thread(visitor, asked, _last_page(asked), problem.status_code, text=text, problem=said)
+        mail_answer(store, desk.settings, asked, visitor.person, writing.text(text))
         way = f"{desk.prefix}courses/{quote(course, safe='')}/questions/{number}"
         return RedirectResponse(f"{way}?page={_last_page(asked)}#newest", 303)
 

@@ -278,7 +278,7 @@ def test_the_api_is_described(visit: Any, school: Any) -> None:
 def test_alice_asks_on_an_exercise_is_answered_reads_it_and_closes_it(
     at: Any, served: Any, root: Any, javascript: bool
 ) -> None:
-    title = f"Which prefix fits 60 hosts, {javascript}?"
+    title = f"Which prefix fits 60 hosts {'with' if javascript else 'without'} spares?"
     store = served.school.store
     files = pack({"net-subnetting.ipynb": b"{}"})
     store.release(
