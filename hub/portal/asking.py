@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import functools
+import json
+import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from grader import writing
-from grader.models import Release
+from grader.archives import ArchiveTooLarge, read_member
 from grader.questions import STATES, Wanted
-from hub.portal.catalogue import Entry
 from hub.portal.desk import Desk
 from hub.portal.overview import by_due_time
 
 _LONGEST_SOUGHT = 100  # characters
+_LONGEST_ID = 64  # what the column holds
+_MOST_NOTEBOOK_BYTES = 10_000_000
+_NOT_READ = (
+    *(ArchiveTooLarge, zipfile.BadZipFile, OSError),
+    *(
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ),  # what is no notebook makes any of these
+)
 
 
 @dataclass(frozen=True)
 class Topic:
-    """A lab to ask about. exercises: id and title; none for a lab that the library does not have."""
+    """A lab to ask about. exercises: id and title."""
 
     lab: str
     title: str
@@ -27,17 +42,31 @@ class Topic:
 
 def topics_of(desk: Desk, course: str) -> list[Topic]:
     """The labs of a course, withdrawn ones too."""
-    return topics(desk.store.releases(course, withdrawn=True), desk.catalogue.entries())
-
-
-def topics(releases: Iterable[Release], entries: Mapping[str, Entry]) -> list[Topic]:
-    """The labs of a course, what is due first before the others."""
-    found = []
-    for release in by_due_time(releases):
+    entries, found = desk.catalogue.entries(), []
+    for release in by_due_time(desk.store.releases(course, withdrawn=True)):
         entry = entries.get(release.lab)
-        exercises = tuple((each.id, each.title) for each in entry.lab.exercise) if entry else ()
+        if entry is not None:
+            exercises = tuple((each.id, each.title) for each in entry.lab.exercise)
+        else:
+            exercises = tuple((name, name) for name in graded_cells(desk.store.blob(release.sha256)))
         found.append(Topic(release.lab, release.title, exercises, release.withdrawn_at is None))
     return found
+
+
+@functools.lru_cache(maxsize=500)  # bytes of a blob never change
+def graded_cells(archive: Path) -> tuple[str, ...]:
+    """The ids of the cells that earn points in a release of an instructor's own: reports call them exercises."""
+    found: list[str] = []
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            names = [name for name in opened.namelist() if name.endswith(".ipynb")]
+        for name in names:
+            cells = json.loads(read_member(archive, name, _MOST_NOTEBOOK_BYTES))["cells"]
+            known = [cell["metadata"].get("nbgrader", {}) for cell in cells]
+            found += [str(each["grade_id"]) for each in known if each.get("grade")]
+    except _NOT_READ:
+        return ()  # one may ask about the lab all the same
+    return tuple(dict.fromkeys(name for name in found if len(name) <= _LONGEST_ID))
 
 
 def titles(found: Iterable[Topic]) -> dict[tuple[str | None, str | None], str]:

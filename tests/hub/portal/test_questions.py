@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -51,6 +52,27 @@ def test_what_is_typed_into_the_form_is_asked(visit: Any, school: Any) -> None:
     assert "<bdi>Subnetting</bdi> · <bdi>Read a prefix</bdi>" in thread
     assert "a\n  b</p>" in thread
     assert "Your question is sent." in thread
+
+
+def test_the_exercises_of_an_instructors_own_lab_are_its_graded_cells(visit: Any, school: Any) -> None:
+    def cell(name: str, *, grade: bool) -> dict[str, Any]:
+        return {"metadata": {"nbgrader": {"grade_id": name, "grade": grade}}}
+
+    cells = [
+        cell("answer", grade=False),
+        cell("check <b>", grade=True),
+        {"metadata": {}},
+        cell("why", grade=True),
+    ]
+    files = pack({"own.ipynb": json.dumps({"cells": cells}).encode(), "data/x.csv": b""})
+    school.store.release("ict101", "own", files, title="Own", environment="base", max_points=1, by="teacher")
+    alice = visit("alice")
+
+    form = alice.get(f"{PAGE}/new?lab=own").text
+    sent = alice.post(f"{PAGE}/new", about="own/why", title="Why", text="why")
+
+    assert re.findall(r'<option value="own/([^"]+)">', form) == ["check &lt;b&gt;", "why"]
+    assert sent.status_code == 303
 
 
 @pytest.mark.parametrize(
