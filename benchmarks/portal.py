@@ -54,6 +54,12 @@ def pages(store: Store) -> dict[str, list[str]]:
         row.id for row in store.submissions_of(student(0), COURSE) if store.feedback_of(row.id) is not None
     )
     shared = ["", "catalogue", "receipts/verify", f"submissions/{read}/receipt", f"feedback/{read}"]
+    asked = [
+        f"courses/{COURSE}/questions",
+        f"courses/{COURSE}/questions?q=mask&state=answered",
+        f"courses/{COURSE}/questions/new",
+        f"courses/{COURSE}/questions/1",
+    ]
     return {
         student(0): [
             *shared,
@@ -62,6 +68,7 @@ def pages(store: Store) -> dict[str, list[str]]:
             "starting/base?course=ict101",
             "progress",
             f"courses/{COURSE}/announcements",
+            *asked,
         ],
         TEACHER: [
             *shared,
@@ -73,6 +80,7 @@ def pages(store: Store) -> dict[str, list[str]]:
             f"courses/{COURSE}/labs/{LAB}/insight",
             f"courses/{COURSE}/people",
             f"courses/{COURSE}/announcements",
+            *asked,
         ],
     }
 

@@ -14,7 +14,7 @@ from sqlalchemy import insert, text
 from grader.archives import pack
 from grader.feedback import page
 from grader.gradebook import SubmissionMarks
-from grader.models import Base, Feedback, Job, Member, Report, Submission
+from grader.models import Base, Feedback, Job, Member, Post, Question, Report, Submission
 from grader.store import Store
 from labs.build import solved_notebook
 from labs.library import Library
@@ -81,6 +81,7 @@ def fill(store: Store, students: int, labs: int) -> Made:
     made = Made(students=students, labs=labs)
     store.create_course(COURSE, "ICT 101, a large course")
     _enrol(store, students, draw)
+    _ask(store, students, draw)
     shared = store.put_blob(pack({"notebook.ipynb": b"{}"}))
     offers = _release(store, labs)
     feedback_sha256 = store.put_blob(pack({"notebook.html": _notebook_page()}))
@@ -126,6 +127,32 @@ def _enrol(store: Store, students: int, draw: random.Random) -> None:
     ]
     teacher = {"course": COURSE, "username": TEACHER, "role": "instructor"}
     _insert(store, Member, [*people, teacher | {"name": "", "email": "", "section": ""}])
+
+
+def _ask(store: Store, students: int, draw: random.Random) -> None:
+    """Four questions a student with three posts each, a third of them for the whole course; the first has more."""
+    begun = datetime.now(UTC) - timedelta(days=200)
+    questions, posts = [], []
+    for number in range(1, 4 * students + 1):
+        asker, at = student(number % students), begun + timedelta(hours=number)
+        questions.append(
+            {
+                "id": number, "course": COURSE, "lab": None, "exercise": None, "author": asker, "at": at,
+                "title": f"Question {number}: {draw.choice(_SAID)[:60]}", "named": number % 2 == 0,
+                "shown_to": "course" if number % 3 == 1 else "instructors",
+                "state": "open" if number % 20 == 0 else "answered", "last_at": at, "news": number % 50 == 0,
+            }
+        )  # fmt: skip
+        for each in range(20 if number == 1 else 3):
+            by = (
+                {"author": TEACHER, "role": "instructor"}
+                if each == 1
+                else {"author": asker, "role": "student"}
+            )
+            text_of_post = " ".join(draw.choices(_SAID, k=4))
+            posts.append({"question": number, "at": at, "text": text_of_post, **by})
+    _insert(store, Question, questions)
+    _insert(store, Post, posts)
 
 
 def _release(store: Store, labs: int) -> list[Offer]:

@@ -204,3 +204,41 @@ class Announcement(Base):
     mail_sent: Mapped[int] = mapped_column(default=0)
     mail_told: Mapped[str] = mapped_column(Text, default="")  # what went wrong, for instructors
     mail_ended_at: Mapped[datetime | None]
+
+
+class Question(Base):
+    """What somebody of a course asks the others; its text is the first of its posts."""
+
+    __tablename__ = "question"
+    __table_args__ = (
+        Index("ix_question_course", "course", "last_at"),
+        Index("ix_question_author", "author", "course", "last_at"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    course: Mapped[str] = mapped_column(ForeignKey("course.id"))
+    lab: Mapped[str | None] = mapped_column(String(64))
+    exercise: Mapped[str | None] = mapped_column(String(64))
+    author: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime]
+    title: Mapped[str] = mapped_column(String(200))
+    shown_to: Mapped[str] = mapped_column(String(16))  # instructors (and assistants) | course
+    named: Mapped[bool]  # whether classmates learn who asks; those who answer always do
+    state: Mapped[str] = mapped_column(String(16))  # open | answered | closed | withdrawn
+    last_at: Mapped[datetime]
+    news: Mapped[bool] = mapped_column(default=False)  # its author has not read the newest post
+
+
+class Post(Base):
+    """One text of a question's thread. Withdrawn, it stays in the record."""
+
+    __tablename__ = "post"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    question: Mapped[int] = mapped_column(ForeignKey("question.id"), index=True)
+    author: Mapped[str] = mapped_column(String(64))
+    role: Mapped[str] = mapped_column(
+        String(16)
+    )  # the author's at that time: student | assistant | instructor
+    at: Mapped[datetime]
+    text: Mapped[str] = mapped_column(Text)
+    withdrawn_at: Mapped[datetime | None]
+    withdrawn_by: Mapped[str | None] = mapped_column(String(64))

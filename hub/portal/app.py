@@ -18,6 +18,7 @@ from grader.exchange import exchange_router
 from grader.models import Job
 from grader.people import Person
 from grader.store import Store
+from hub.portal.api.questions import question_api
 from hub.portal.catalogue import Catalogue
 from hub.portal.compression import Compression
 from hub.portal.desk import Desk
@@ -33,6 +34,7 @@ from hub.portal.pages.instructor import instructor_pages
 from hub.portal.pages.language import language_pages
 from hub.portal.pages.people import people_pages
 from hub.portal.pages.progress import progress_pages
+from hub.portal.pages.questions import question_pages
 from hub.portal.pages.server import server_pages
 from hub.portal.pages.student import student_pages
 from hub.portal.progress import progress_routes
@@ -113,6 +115,7 @@ def create_app(
         instructor_pages,
         people_pages,
         announcement_pages,
+        question_pages,
         insight_pages,
         progress_pages,
         progress_routes,
@@ -128,6 +131,7 @@ def create_app(
     app.include_router(
         exchange_router(store, settings.grader.exchange, _caller(hub), grade=grade), prefix=below
     )
+    app.include_router(question_api(desk, _caller(hub)), prefix=below)
     _doors(app, desk)
     _errors(app, desk)
     return app
@@ -135,7 +139,7 @@ def create_app(
 
 def _caller(hub: HubClient):  # type: ignore[no-untyped-def]  # FastAPI reads the inner function's signature
     async def caller(request: Request) -> Person:
-        """Who calls the exchange: the owner of the hub token in the header. No cookie counts here."""
+        """Who calls the API: the owner of the hub token in the header. No cookie counts here."""
         found = _AUTHORIZATION.fullmatch(request.headers.get("authorization", "").strip())
         if not found:
             raise HTTPException(401, "Say who you are: the header Authorization: token <your hub token>.")

@@ -9,13 +9,23 @@ from collections.abc import Callable
 from fastapi import HTTPException
 
 from hub.portal.languages import gettext as _
+from hub.portal.languages import later
+
+_COSTLY = later(
+    "You pressed this %(times)s times in a short while, and each costs the server much. "
+    "Press again in %(seconds)s s."
+)
+_READ = later("You wrote %(times)s times in a short while, and people read each. Send this in %(seconds)s s.")
 
 
 class Limit:
     """So many presses at once for each person; each comes back after its share of the time."""
 
-    def __init__(self, times: int, within_s: float, now: Callable[[], float] = time.monotonic) -> None:
-        """Allow `times` presses within `within_s` seconds."""
+    def __init__(
+        self, times: int, within_s: float, now: Callable[[], float] = time.monotonic, said: str = _COSTLY
+    ) -> None:
+        """Allow `times` presses within `within_s` seconds. said: to who presses more often."""
+        self._said = said
         self._times = times
         self._each_s = within_s / times
         self._now = now
@@ -30,11 +40,7 @@ class Limit:
             seconds = math.ceil(wait_s)
             raise HTTPException(
                 429,
-                _(
-                    "You pressed this %(times)s times in a short while, and each costs the server much. "
-                    "Press again in %(seconds)s s."
-                )
-                % {"times": self._times, "seconds": seconds},
+                _(self._said) % {"times": self._times, "seconds": seconds},
                 {"Retry-After": str(seconds)},
             )
         self._full_at[name] = full_at
@@ -49,3 +55,4 @@ class Limits:
         self.formgrader = Limit(120, 60)  # its Autograde asks for one student after the other
         self.feedback = Limit(10, 60)  # writes a page for each of a class's notebooks
         self.starts = Limit(10, 60)  # a container each; nobody opens more labs than that in a minute
+        self.posts = Limit(10, 120, said=_READ)  # a conversation has room, a flood has not

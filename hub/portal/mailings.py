@@ -1,4 +1,4 @@
-"""Announcements on their way out as e-mail: a thread of their own, and what became of each kept in the record."""
+"""Announcements and answers on their way out as e-mail, in threads of their own; what became of an announcement is kept."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterable, Sequence
 
 from grader.models import Announcement, Course, Member
+from grader.people import Person
+from grader.questions import Asked
 from grader.store import Store
 from hub.mail import Letter, MailDown, deliver
 from hub.settings import Settings
@@ -45,10 +47,7 @@ class Mailings:
         threading.Thread(target=self._send, args=(row.id, letters), daemon=True).start()
 
     def _letter(self, row: Announcement, course: Course, member: Member) -> Letter:
-        name = self._settings.site.name
-        text = f"{row.text}\n\n-- \n{row.author}, {course.title}, {name}\n"
-        subject = " ".join(f"[{course.title}] {row.title}".split())
-        return Letter(member.username, member.email, subject, text)
+        return _letter(self._settings, course, member, row.title, (row.text, row.author))
 
     def _send(self, number: int, letters: Sequence[Letter]) -> None:
         try:
@@ -79,6 +78,36 @@ class Mailings:
             log.warning("announcement %d: %s", number, error)
             return sent, f"The rest was not sent: {error}. {_refusals(refused)}".strip()
         return sent, _refusals(refused)
+
+
+def mail_answer(store: Store, settings: Settings, asked: Asked, by: Person, text: str) -> None:
+    """Begin to send what an instructor or assistant answered to who asked, if both can be: nothing waits for it."""
+    if not settings.mail.host or asked.is_mine or not by.may_help(asked.course):
+        return
+    member = store.someone(asked.course, asked.author)
+    if member is None or not member.email:
+        return
+    letter = _letter(settings, store.course(asked.course), member, f"Re: {asked.title}", (text, by.name))
+    threading.Thread(target=_send_answer, args=(settings, letter), daemon=True).start()
+
+
+def _send_answer(settings: Settings, letter: Letter) -> None:
+    try:
+        for _letter_sent, why in deliver(settings.mail, settings.root, [letter]):
+            if why:
+                log.warning("an answer to %s: %s", letter.username, why)
+    except MailDown as error:  # the answer is on their first page all the same
+        log.warning("an answer to %s: %s", letter.username, error)
+    except Exception:  # this thread has nobody above it
+        log.exception("sending an answer")
+
+
+def _letter(settings: Settings, course: Course, member: Member, title: str, said: tuple[str, str]) -> Letter:
+    """said: a text and who wrote it."""
+    text, author = said
+    body = f"{text}\n\n-- \n{author}, {course.title}, {settings.site.name}\n"
+    subject = " ".join(f"[{course.title}] {title}".split())
+    return Letter(member.username, member.email, subject, body)
 
 
 def _refusals(refused: Sequence[str]) -> str:

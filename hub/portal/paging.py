@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -33,10 +33,17 @@ class Paged(Generic[Row]):
 
 def paged(rows: Sequence[Row], number: int) -> Paged[Row]:
     """Page `number` of `rows`; the nearest there is when there is no such page."""
-    pages = max(1, -(-len(rows) // PAGE))
+    return paged_from(len(rows), number, lambda start, most: rows[start : start + most])
+
+
+def paged_from(
+    total: int, number: int, rows: Callable[[int, int], Sequence[Row]], most: int = PAGE
+) -> Paged[Row]:
+    """As `paged`, of a list of which only the page is read: rows(start, most)."""
+    pages = max(1, -(-total // most))
     number = min(max(number, 1), pages)
-    start = (number - 1) * PAGE
-    return Paged(tuple(rows[start : start + PAGE]), number, pages, start + 1, len(rows))
+    start = (number - 1) * most
+    return Paged(tuple(rows(start, most)), number, pages, start + 1, total)
 
 
 @dataclass(frozen=True)

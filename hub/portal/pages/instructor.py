@@ -72,6 +72,7 @@ def _class(router: APIRouter, desk: Desk) -> None:
             sought=sought,
             sections=sections(people),
             class_size=len(people),
+            waiting=store.count_waiting([course]).get(course, 0),
             refresh_s=3 if any(job.state in UNDER_WAY for job in newest.values()) else 0,
         )
 

@@ -20,6 +20,7 @@ from hub.portal.languages import later
 from hub.portal.login import Visitor
 from hub.portal.overview import LabRow, is_released, lab_rows, mark_of
 from hub.portal.pages.announcements import news_of
+from hub.portal.pages.questions import questions_at_home
 
 TRACKS = {
     "network": later("Networks"),
@@ -76,6 +77,7 @@ def _home(router: APIRouter, desk: Desk) -> None:
             servers=running,
             notes=desk.catalogue.notes() if courses else {},
             news=news_of(desk, visitor),
+            **questions_at_home(desk, visitor),
         )
 
     @router.get("/catalogue")

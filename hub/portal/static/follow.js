@@ -15,8 +15,15 @@
     while (part.childNodes.length > nodes.length) part.lastChild.remove();
   }
 
+  // What somebody is writing must not go with a reload.
+  const writes = () => [...document.querySelectorAll("textarea")].some((box) => box.value !== box.defaultValue);
+
   async function look() {
     let answer, page;
+    if (document.hidden) {
+      setTimeout(look, wait_ms); // nobody reads it now
+      return;
+    }
     try {
       answer = await fetch(window.location.href, { redirect: "manual" });
       page = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -25,11 +32,12 @@
       return;
     }
     const now = parts(document), fresh = parts(page);
-    if (!answer.ok || page.title !== document.title || now.length !== fresh.length || !follows(page)) {
+    const same = answer.ok && page.title === document.title && now.length === fresh.length;
+    if (!(same && follows(page)) && !writes()) {
       window.location.reload(); // it leads elsewhere, or is another page now
       return;
     }
-    now.forEach((part, at) => update(part, fresh[at]));
+    if (same) now.forEach((part, at) => update(part, fresh[at]));
     setTimeout(look, wait_ms);
   }
   setTimeout(look, wait_ms);

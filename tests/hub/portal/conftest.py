@@ -27,6 +27,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from benchmarks.journey import browser as chromium_window
 from grader.archives import pack
 from grader.models import Job, Report, Submission
+from grader.people import Person
 from grader.store import MemberRow, Store
 from hub.portal.app import create_app
 from hub.portal.hubclient import HubClient
@@ -47,12 +48,16 @@ GROUPS = {
 
 @dataclass
 class Class:
-    """Course ict101 with two labs; alice handed in `lab-one`, was marked and may read it; bob handed in too."""
+    """Course ict101 with two labs; alice handed in `lab-one`, was marked and may read it; bob handed in too.
+
+    alice asked something privately, and it was answered.
+    """
 
     settings: Settings
     store: Store
     alices: Submission
     bobs: Submission
+    asked: int
 
 
 def make_class(folder: Path) -> Class:
@@ -93,7 +98,15 @@ def make_class(folder: Path) -> Class:
     store.finish_job(job.id, "done")
     page = f"<!DOCTYPE html><html><body><h1>Marked</h1>{XSS}</body></html>".encode()
     store.release_feedback(alices.id, pack({"lab-one.html": page}), "teacher", points=18, max_points=20)
-    return Class(settings, store, alices, bobs)
+    return Class(settings, store, alices, bobs, _ask(store))
+
+
+def _ask(store: Store) -> int:
+    alice, teacher = (Person(name, frozenset(GROUPS[name])) for name in ("alice", "teacher"))
+    code = f"```\nprint(mask)\n```\n{XSS}"
+    number = store.ask("ict101", alice, f"Why a mask of 26 bits? {XSS}", code, lab="lab-one", exercise="mask")
+    store.answer("ict101", number, teacher, f"Count the hosts. {XSS}")
+    return number
 
 
 def _report(submission: Submission, job: Job) -> Report:

@@ -306,6 +306,34 @@ def test_e_mail_that_a_restart_cut_off_is_said(visit: Any, mailing: Any) -> None
     assert "sent to 20 of 30, then it broke off." in visit("teacher").get(PAGE).text
 
 
+def test_an_answer_of_who_teaches_goes_to_who_asked_and_to_nobody_else(
+    visit: Any, mailing: Any, postbox: Postbox
+) -> None:
+    mailing.store.enrol("ict101", [MemberRow("bob", email="bob@example.org")])
+    thread = f"courses/ict101/questions/{mailing.asked}"
+    teacher, alice = visit("teacher"), visit("alice")
+    teacher.post(f"{thread}/show", to="course")
+
+    alice.post(thread, text="Nobody is told of mine.")
+    visit("bob").post(thread, text="A classmate's is news on her first page.")
+    teacher.post(thread, text="Count\nthe hosts.")
+    (to, message) = _until(postbox.messages)[0]
+
+    assert to == ["alice@example.org"]
+    assert message["Subject"].startswith("[Networks & systems] Re: Why a mask of 26 bits?")
+    assert message.get_content().replace("\r\n", "\n").startswith("Count\nthe hosts.\n\n-- \nteacher")
+    assert len(postbox.taken) == 1
+
+
+def test_an_answer_is_taken_when_no_mail_can_be_sent(visit: Any, mailing: Any) -> None:
+    mail = mailing.settings.mail.model_copy(update={"port": 1})
+    mailing.settings = mailing.settings.model_copy(update={"mail": mail})
+    thread = f"courses/ict101/questions/{mailing.asked}"
+
+    assert visit("teacher").post(thread, text="Count.").status_code == 303
+    assert "Count." in visit("alice").get(thread).text
+
+
 @pytest.mark.parametrize(
     "table",
     [

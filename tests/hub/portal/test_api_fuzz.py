@@ -62,7 +62,13 @@ def test_no_request_makes_a_fault_and_every_refusal_is_a_sentence(
         "number": school.store.jobs("ict101")[0].id,
     }  # fmt: skip
     bodies = st.binary(max_size=64) | st.sampled_from(
-        [pack({"lab-one.ipynb": b"{}"}), pack({"a.html": b""}), b""]
+        [
+            pack({"lab-one.ipynb": b"{}"}),
+            pack({"a.html": b""}),
+            b"",
+            b'{"text": "Why?\\ud800\\u0000"}',
+            b'{"title": "Masks", "text": "Why?", "lab": "lab-one", "shown_to": "course"}',
+        ]
     )
     statuses: Counter[int] = Counter()
 

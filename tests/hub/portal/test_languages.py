@@ -24,14 +24,15 @@ from hub.portal.render import HERE, is_translated
 from hub.settings import PortalSettings
 
 CODES = sorted(file.stem for file in LOCALE_FOLDER.glob("*.po"))
-# What is a message: the field's own names (a trans block counts as gettext), the sentence of a refused receipt, the
-# stage of a server's start.
+# What is a message: the field's own names (a trans block counts as gettext), the sentence of a refused receipt or
+# question, the stage of a server's start.
 KEYWORDS: dict[str, Any] = {
     "_": None,
     "gettext": None,
     "later": None,
     "ngettext": (1, 2),
     "ReceiptRefused": None,
+    "QuestionRefused": None,
     "stage": (2,),
 }
 JINJA = {
@@ -49,7 +50,6 @@ INSTRUCTORS_PAGES = {  # English as a whole, so far
     "insight_course.html",
     "insight_wait.html",
     "insight_lab.html",
-    "paging.html",
     "people.html",
     "person.html",
     "person_fields.html",
@@ -60,6 +60,7 @@ INSTRUCTORS_PAGES = {  # English as a whole, so far
 }
 INSTRUCTORS_MODULES = {  # only instructors and operators read what these say
     "__main__.py",
+    "api/questions.py",  # programs do
     "attention.py",
     "insight.py",
     "jobs.py",
@@ -71,6 +72,7 @@ INSTRUCTORS_MODULES = {  # only instructors and operators read what these say
     "pages/people.py",
 }
 SCRIPT = "<script>alert(1)"
+XSS = f"{SCRIPT}</script><img src=x onerror=alert(2)>"  # in what alice asked
 
 
 def messages(root: Path) -> set[str | tuple[str, ...]]:
@@ -88,7 +90,11 @@ def messages(root: Path) -> set[str | tuple[str, ...]]:
     portal = root / "hub" / "portal"
     read(jinja2.ext.babel_extract, (portal / "templates").glob("*.html"), JINJA)
     read("python", portal.rglob("*.py"), {})
-    read("python", [root / "hub" / "needs.py", root / "grader" / "receipts.py"], {})
+    read(
+        "python",
+        [root / "hub" / "needs.py", *(root / "grader" / f"{name}.py" for name in ("receipts", "questions"))],
+        {},
+    )
     read("python", (root / "hub" / "spawners").glob("*.py"), {})
     return found
 
@@ -239,6 +245,12 @@ def students_pages(school: Any, browser: Any) -> dict[str, str]:
         "progress": browser.get("progress").text,
         "announcements": browser.get("courses/ict101/announcements").text,
         "feedback": browser.get(f"feedback/{school.alices.id}").text,
+        "questions": browser.get("courses/ict101/questions").text,
+        "no question": browser.get("courses/ict101/questions?q=nothing").text,
+        "ask": browser.get("courses/ict101/questions/new").text,
+        "not asked": browser.post("courses/ict101/questions/new", title="x", about="x").text,
+        "question": browser.get(f"courses/ict101/questions/{school.asked}").text,
+        "empty answer": browser.post(f"courses/ict101/questions/{school.asked}", text=" ").text,
         "verify": browser.get("receipts/verify").text,
         "valid": browser.post("receipts/verify", receipt=receipt).text,
         "not valid": browser.post("receipts/verify", receipt="ICT1.a.b").text,
@@ -324,7 +336,8 @@ def test_no_text_on_a_students_page_stands_outside_of_a_translation(
         pages[name] = other.get().text
         pages[f"progress of {name}"] = other.get("progress").text
 
-    authored = [release.title for release in school.store.releases("ict101")] + ["ipv4.prefix"]
+    authored = [release.title for release in school.store.releases("ict101")]
+    authored += ["ipv4.prefix", f"Why a mask of 26 bits? {XSS}"]
     found = {name: Visible(page, authored).untranslated for name, page in pages.items()}
     assert {name: texts for name, texts in found.items() if texts} == {}
     assert [name for name, page in pages.items() if '<html lang="eo" dir="ltr">' not in page] == []

@@ -46,18 +46,22 @@ def walk(school: Any) -> dict[str, str]:
         "roster": "courses/ict101/roster",
         "roster file": "courses/ict101/roster.csv",
         "announcements": "courses/ict101/announcements",
+        "questions": "courses/ict101/questions",
+        "ask": "courses/ict101/questions/new?lab=lab-one",
+        "question": f"courses/ict101/questions/{school.asked}",
         "other course": "courses/net201",
         "no course": "courses/nothing",
     }
 
 
 OWN = {"home", "catalogue", "verify", "progress"}
-LEARNER = OWN | {"lab", "starting", "announcements"}
+LEARNER = OWN | {"lab", "starting", "announcements", "questions", "ask"}
 PEOPLE = {"people", "person", "removal", "roster", "roster file"}
 MARKED = {"alice receipt", "alice receipt text", "alice feedback", "alice notebook", "bob receipt"}
-HELPED = MARKED | {"course", "grading", "student", "insight", "lab insight"}
+HELPED = MARKED | {"course", "grading", "student", "insight", "lab insight", "question"}
 ALLOWED = {
-    "alice": LEARNER | {"alice receipt", "alice receipt text", "alice feedback", "alice notebook"},
+    "alice": LEARNER
+    | {"alice receipt", "alice receipt text", "alice feedback", "alice notebook", "question"},
     "bob": LEARNER | {"bob receipt"},  # his feedback is not released
     "teacher": LEARNER | HELPED | PEOPLE,
     "tutor": LEARNER | HELPED,

@@ -16,6 +16,8 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from grader.people import Person
+from grader.questions import Wanted
 from hub.portal.app import create_app
 from hub.portal.hubclient import HubClient
 from hub.portal.jobs import Jobs
@@ -74,6 +76,14 @@ LET_IN = {
     "POST /courses/{course}/jobs/{number}/cancel": HELPERS,
     "POST /courses/{course}/jobs/{number}/retry": HELPERS,
     "POST /courses/{course}/labs/{lab}/grade": HELPERS,
+    "GET /courses/{course}/questions": CLASS,
+    "GET /courses/{course}/questions/new": CLASS,
+    "POST /courses/{course}/questions/new": CLASS,
+    "GET /courses/{course}/questions/{number}": ALICES,  # hers, which is private
+    "POST /courses/{course}/questions/{number}": ALICES,
+    "POST /courses/{course}/questions/{number}/close": ALICES,
+    "POST /courses/{course}/questions/{number}/show": HELPERS,
+    "POST /courses/{course}/questions/{number}/withdraw": ALICES,
     "POST /courses/{course}/labs/{lab}/feedback": TEACHER,
     "POST /courses/{course}/formgrader": TEACHER,
     "GET /api/exchange/receipt-key": ALL,
@@ -88,6 +98,10 @@ LET_IN = {
     "POST /api/exchange/feedback/{course}/{lab}/{submission_id}": TEACHER,
     "POST /api/exchange/grading/{course}/{lab}": HELPERS,
     "GET /api/exchange/grading/{course}/{lab}/{number}": HELPERS,
+    "GET /api/questions/{course}": CLASS,
+    "POST /api/questions/{course}": CLASS,
+    "GET /api/questions/{course}/{number}": ALICES,
+    "POST /api/questions/{course}/{number}": ALICES,
 }
 LAST = (  # after them the others are not the same
     "DELETE /api/exchange/releases/{course}/{lab}",
@@ -101,6 +115,10 @@ FIELDS_MISSING = {  # let in, and told what is missing: the form is empty here
     "POST /courses/{course}/roster",
     "POST /courses/{course}/roster/apply",
     "POST /courses/{course}/announcements",
+    "POST /courses/{course}/questions/new",
+    "POST /courses/{course}/questions/{number}",
+    "POST /courses/{course}/questions/{number}/show",
+    "POST /courses/{course}/questions/{number}/withdraw",
     "POST /language",
 }
 FROM_ELSEWHERE = {
@@ -133,6 +151,7 @@ def routes_of(app: FastAPI, school: Any) -> list[Route]:
         "course": "ict101", "lab": "lab-one", "page": "lab-one", "server": "base", "name": "style.css",
         "username": "alice", "student": "alice", "submission_id": school.alices.id,
         "number": school.store.jobs("ict101")[0].id, "q": "alice", "section": "A", "state": "graded",
+        "mine": "yes", "exercise": "mask",
     }  # fmt: skip
     found = []
     for path, methods in app.openapi()["paths"].items():
@@ -176,11 +195,11 @@ def site(school: Any, tiny_hub: Any) -> Iterator[Site]:
     hub = HubClient(f"{tiny_hub.url}/hub/api", client_id="service-portal", client_secret="s")
     jobs = Jobs(school.store, school.settings, (sys.executable, "-c", ""))
     told = school.store.announce("ict101", "Welcome", "To all.", by="teacher")
-    assert told.id == school.store.jobs("ict101")[0].id  # one {number} serves both
+    assert told.id == school.store.jobs("ict101")[0].id == school.asked  # one {number} serves all
     app = create_app(school.settings, school.store, hub, jobs=jobs)
     alices = [
         school.alices.id, school.alices.receipt, "alice@example.org", "Alice ",
-        "18 / 20", "Expected /26", "Marked",
+        "18 / 20", "Expected /26", "Marked", "Why a mask", "Count the hosts",
     ]  # fmt: skip
     with TestClient(app, raise_server_exceptions=False) as client:
         yield Site(app, client, routes_of(app, school), alices)
@@ -215,7 +234,9 @@ def record_of(store: Any) -> list[Any]:
     jobs = [(job.id, job.state, job.cancel_requested_at) for job in store.jobs("ict101")]
     people = [(row.username, row.role, row.name, row.email, row.section) for row in store.members("ict101")]
     said = [(row.title, row.withdrawn_at) for row in store.announcements("ict101")]
-    return [releases, jobs, [row.id for row in store.submissions("ict101")], people, said]
+    teacher = Person("teacher", frozenset({"formgrade-ict101"}))
+    asked = store.questions("ict101", teacher, Wanted(), 0, 50)
+    return [releases, jobs, [row.id for row in store.submissions("ict101")], people, said, asked]
 
 
 def test_every_route_is_in_the_table(site: Site) -> None:

@@ -14,6 +14,7 @@ from grader.archives import pack
 from grader.feedback import page as feedback_page
 from grader.gradebook import SubmissionMarks
 from grader.models import Report, Submission
+from grader.people import Person
 from grader.pipeline import _alone
 from grader.store import MemberRow
 
@@ -126,7 +127,24 @@ def planted(served: Any) -> Any:
     }
     store.release_feedback(submission.id, pack(pages), hostile("by"), points=1, max_points=2)
     school.alices = submission
+    ask_and_answer(school)
     return school
+
+
+def ask_and_answer(school: Any) -> None:
+    """A question that waits, so that its page is live, shown to the course, with an answer, and one withdrawn."""
+    alice, bob = (Person(name, frozenset({"nbgrader-ict101"})) for name in ("alice", "bob"))
+    fenced = f"{hostile('text')}\n```{hostile('fence')}\n```\n{hostile('code')}\n```\n"
+    school.asked = school.store.ask(
+        "ict101", bob, hostile("q")[:200], fenced, lab="lab-one", exercise=hostile("exercise")[:64],
+        shown_to="course", named=True,
+    )  # fmt: skip
+    for where in ("answer", "withdrawn"):
+        school.store.answer("ict101", school.asked, alice, hostile(where))
+    asked = school.store.question("ict101", school.asked, alice)
+    school.store.withdraw_post("ict101", school.asked, school.store.posts(asked, alice, 2, 1)[0].id, alice)
+    mine = school.store.ask("ict101", alice, hostile("mine")[:200], hostile("mine"))
+    school.store.answer("ict101", mine, Person("teacher", frozenset({"formgrade-ict101"})), hostile("news"))
 
 
 def addresses(walk: Any, school: Any) -> dict[str, str]:
@@ -136,6 +154,8 @@ def addresses(walk: Any, school: Any) -> dict[str, str]:
         **{name: path for name, path in walk(school).items() if not path.endswith((".txt", ".csv"))},
         "evil course": "courses/evil101",
         "evil lab": "labs/evil101/lab-one",
+        "evil questions": "courses/evil101/questions/new?lab=lab-one",
+        "questions found": f"courses/ict101/questions?q={urllib.parse.quote(CANARY)}",
         "evil grading": "courses/evil101/labs/lab-one",
         "never cleaned": f"feedback/{submission}/never-cleaned.html",
         "file name": f"feedback/{submission}/{urllib.parse.quote(FILE_NAME)}.html",
@@ -168,6 +188,22 @@ def test_the_marked_notebook_shows_what_was_planted_as_text(at: Any, served: Any
     for where in ("stream", "traceback", "source", "raw"):
         assert page.get_by_text(f"/{CANARY}?{where}").count(), where
     assert page.locator("script, svg, img, iframe, input, a[href^=javascript]").count() == 0
+
+
+def test_a_question_and_an_answer_that_comes_into_its_page_do_not_run(
+    at: Any, served: Any, planted: Any
+) -> None:
+    page = at("teacher")
+    watch = Watch(page)
+    page.goto(f"{served.url}courses/ict101/questions/{planted.asked}")
+    page.get_by_text(f"/{CANARY}?code").wait_for()
+    bob = Person("bob", frozenset({"nbgrader-ict101"}))
+
+    planted.store.answer("ict101", planted.asked, bob, hostile("live"))
+    page.get_by_text(f"/{CANARY}?live").wait_for(timeout=15_000)
+
+    assert watch.signs() == []
+    assert page.locator("article :is(script, svg, img, iframe, input, a, style, meta)").count() == 0
 
 
 @pytest.mark.parametrize("how", ["message", "failed"])
