@@ -30,7 +30,7 @@ class AnnouncementLog(Database):
 
         Raises AnnouncementRefused, NotThere.
         """
-        title, text = " ".join(_shown(title).split()), _shown(text).strip()
+        title, text = " ".join(plain(title).split()), plain(text).strip()
         if not title or not text:
             raise AnnouncementRefused("An announcement has a title and a text. Write both.")
         if len(title) > LONGEST_TITLE or len(text) > LONGEST_TEXT:
@@ -102,7 +102,7 @@ def _none(number: int) -> NotThere:
     return NotThere(f"There is no announcement {number} in this course. List them again.")
 
 
-def _shown(text: str) -> str:
-    """`text` with line breaks of one kind and without other control characters."""
+def plain(text: str) -> str:
+    """Give back `text` with line breaks of one kind and without other control characters."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
     return "".join(char for char in lines if char in "\n\t" or unicodedata.category(char) != "Cc")

@@ -1,0 +1,357 @@
+"""What people add to a submission in the gradebook: marks of whole exercises and comments, as Formgrader keeps them."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import zipfile
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbgrader.api import (
+    Assignment,
+    BaseCell,
+    Comment,
+    Grade,
+    MissingEntry,
+    Notebook,
+    SubmittedAssignment,
+    SubmittedNotebook,
+)
+from sqlalchemy import func, select
+
+from grader.archives import ArchiveTooLarge, read_member
+from grader.gradebook import CourseGradebook, GradebookError, SubmissionMarks
+from grader.settings import Places
+
+LONGEST_COMMENT = 4_000  # characters
+_MOST_NOTEBOOK_BYTES = 30_000_000
+
+
+class MarkRefused(GradebookError):
+    """A mark or a comment that is not taken; the message says why."""
+
+
+@dataclass(frozen=True)
+class ExerciseCells:
+    """Which cells of a release count for an exercise. answers: those that can be commented."""
+
+    exercise: str
+    notebook: str
+    graded: tuple[str, ...]
+    answers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A cell with a student's answer. comment: a person's. said: the grader's own, which a person's takes the place of."""
+
+    cell: str
+    comment: str
+    said: str
+
+
+@dataclass(frozen=True)
+class ExerciseSheet:
+    """One exercise of a submission. auto_points: None where only a person can mark.
+
+    by_hand: a person gave points. waits: a person has to look, for the first time or again.
+    """
+
+    exercise: str
+    notebook: str
+    points: float
+    max_points: float
+    auto_points: float | None
+    by_hand: bool
+    waits: bool
+    answers: tuple[Answer, ...]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A submission as the gradebook has it. formgrader: notebook -> the id of its page in Formgrader."""
+
+    exercises: tuple[ExerciseSheet, ...]
+    formgrader: Mapping[str, str]
+
+    def exercise(self, name: str) -> ExerciseSheet | None:
+        """One exercise by its name."""
+        return next((each for each in self.exercises if each.exercise == name), None)
+
+
+@dataclass(frozen=True)
+class HandMarked:
+    """What the gradebook has for a student in whose submission a person marked something. exercises: points by name."""
+
+    points: float
+    exercises: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class MarkChange:
+    """What became of the points of one exercise."""
+
+    exercise: str
+    before: float
+    after: float
+    max_points: float
+
+
+@functools.lru_cache(maxsize=256)
+def exercise_cells(archive: Path) -> tuple[ExerciseCells, ...]:
+    """The exercises of a release in their order; empty where its notebooks cannot be read. `archive`: a blob."""
+    found: dict[tuple[str, str], tuple[list[str], list[str]]] = {}
+    with zipfile.ZipFile(archive) as opened:
+        names = [name for name in sorted(opened.namelist()) if name.endswith(".ipynb") and "/" not in name]
+    for name in names:
+        notebook = name.removesuffix(".ipynb")
+        for cell in _cells(archive, name):
+            meta = cell.metadata.get("nbgrader", {})
+            if not (meta.get("grade") or meta.get("solution") or meta.get("task")):
+                continue
+            exercise = cell.metadata.get("ictlabs", {}).get("exercise")
+            exercise = exercise if isinstance(exercise, str) else meta["grade_id"]
+            graded, answers = found.setdefault((notebook, exercise), ([], []))
+            if meta.get("grade") or meta.get("task"):
+                graded.append(meta["grade_id"])
+            if meta.get("solution") or meta.get("task"):
+                answers.append(meta["grade_id"])
+    return tuple(
+        ExerciseCells(exercise, notebook, tuple(graded), tuple(answers))
+        for (notebook, exercise), (graded, answers) in found.items()
+    )
+
+
+def _cells(archive: Path, name: str) -> list[Any]:
+    try:
+        text = read_member(archive, name, _MOST_NOTEBOOK_BYTES).decode("utf-8")
+        return list(nbformat.reads(text, as_version=4).cells)
+    except (ValueError, KeyError, AttributeError, ArchiveTooLarge):  # an archive that an instructor uploaded
+        return []
+
+
+class Markbook(CourseGradebook):
+    """The gradebook of one course, as a person marks in it."""
+
+    def sheet(self, lab: str, username: str, exercises: Iterable[ExerciseCells]) -> Sheet:
+        """All of one student's submission that a person may change. Raises GradebookError when there is none."""
+        with self._submission(lab, username) as (gradebook, notebooks):
+            rows = {name: _rows(gradebook, row) for name, row in notebooks.items()}
+            return Sheet(
+                tuple(_sheet(each, *rows[each.notebook]) for each in exercises if each.notebook in rows),
+                {name: row.id for name, row in notebooks.items()},
+            )
+
+    def mark(
+        self,
+        lab: str,
+        username: str,
+        exercises: Sequence[ExerciseCells],
+        *,
+        points: Mapping[str, float | None],
+        comments: Mapping[tuple[str, str], str],
+    ) -> list[MarkChange]:
+        """Give points to exercises, and comments to answers (notebook, cell), in one transaction; say what changed.
+
+        points: None is back to the automatic mark. A comment that is empty is taken away. What Formgrader would set
+        is set. Raises MarkRefused, GradebookError; then nothing is changed.
+        """
+        for comment in comments.values():
+            if len(comment) > LONGEST_COMMENT:
+                raise MarkRefused(
+                    f"A comment has {len(comment)} characters; {LONGEST_COMMENT} at most. Shorten it."
+                )
+        changes = []
+        with self.writer(), self._submission(lab, username) as (gradebook, notebooks):
+            rows = {name: _rows(gradebook, row) for name, row in notebooks.items()}
+            for each in exercises:
+                if each.notebook not in rows:
+                    continue
+                grades, said = rows[each.notebook]
+                if each.exercise in points and each.graded:
+                    mine = [grades[name] for name in each.graded if name in grades]
+                    changes.append(_give(each.exercise, mine, points[each.exercise]))
+                for cell in each.answers:
+                    if (each.notebook, cell) in comments and cell in said:
+                        said[cell].manual_comment = comments[each.notebook, cell] or None
+            gradebook.db.commit()
+        return [change for change in changes if change.before != change.after]
+
+    def marked_by_hand(
+        self, lab: str, exercises: Sequence[ExerciseCells], usernames: Collection[str]
+    ) -> dict[str, HandMarked]:
+        """The students of a lab in whose submissions a person marked something; exercises only for `usernames`.
+
+        A course without a gradebook has none. nbgrader's tables have few indexes: each step here goes along one.
+        """
+        if not (self.folder / "gradebook.db").exists():
+            return {}
+        with self._open() as gradebook:
+            cells = {row.id: row for row in gradebook.db.execute(_cells_of(lab))}
+            sums = gradebook.db.execute(_sums(list(cells))).all()
+            touched = {row.notebook_id for row in sums if row.touched}
+            if not touched:
+                return {}
+            whose = {row.id: row for row in gradebook.db.execute(_submitted(lab))}
+            by_hand = {whose[each].student_id for each in touched}
+            points = dict.fromkeys(by_hand, 0.0)
+            for row in sums:
+                if (student := whose[row.notebook_id].student_id) in points:
+                    points[student] += row.points - (whose[row.notebook_id].late_submission_penalty or 0.0)
+            shown = [row.id for row in whose.values() if row.student_id in by_hand.intersection(usernames)]
+            names = {(each.notebook, cell): each.exercise for each in exercises for cell in each.graded}
+            by_exercise: dict[str, dict[str, float]] = {student: {} for student in by_hand}
+            for row in gradebook.db.execute(_scores(list(cells), shown)):
+                cell = cells[row.cell_id]
+                if (exercise := names.get((cell.notebook, cell.name))) is not None:
+                    mine = by_exercise[whose[row.notebook_id].student_id]
+                    mine[exercise] = mine.get(exercise, 0.0) + row.score
+        return {student: HandMarked(points[student], by_exercise[student]) for student in by_hand}
+
+    @contextlib.contextmanager
+    def _submission(self, lab: str, username: str) -> Iterator[tuple[Any, dict[str, SubmittedNotebook]]]:
+        """The open gradebook and the notebooks of one submission, by name."""
+        none = GradebookError(
+            f"{lab} of {username} is not in the gradebook of {self.course}. Grade it first."
+        )
+        if not (self.folder / "gradebook.db").exists():
+            raise none
+        with self._open() as gradebook:
+            try:
+                submission = gradebook.find_submission(lab, username)
+            except MissingEntry:
+                raise none from None
+            yield gradebook, {row.name: row for row in submission.notebooks}
+
+
+def markbook_of(places: Places, course: str) -> Markbook:
+    """The gradebook of a course, to mark in."""
+    return Markbook(places, course)
+
+
+def released_exercises(
+    reported: Iterable[Mapping[str, Any]], marks: SubmissionMarks, exercises: Iterable[ExerciseCells]
+) -> list[dict[str, Any]]:
+    """The exercises of a report as a student may read them: with the gradebook's points, and the comments.
+
+    by_hand: the points are not those of the report, because a person gave them.
+    """
+    cells_of = {each.exercise: each for each in exercises}
+    told = []
+    for row in reported:
+        mine = cells_of.get(row["exercise"])
+        cells = marks.cells.get(mine.notebook, {}) if mine is not None else {}
+        found = {**row, "by_hand": False, "comment": ""}
+        held = [cells[name] for name in (mine.graded if mine else ()) if name in cells]
+        if held and not any(cell.needs_manual and row["points"] is None for cell in held):
+            points = sum(cell.points for cell in held)
+            by_hand = row["points"] is None or not math.isclose(points, row["points"])
+            found |= {"points": points, "by_hand": by_hand}
+            if row["points"] is None:
+                found["message"] = ""  # it said that a person has to mark this
+        if mine is not None:
+            said = [cells[name].comment for name in mine.answers if name in cells]
+            found["comment"] = "\n\n".join(comment for comment in said if comment)
+        told.append(found)
+    return told
+
+
+def _rows(gradebook: Any, notebook: SubmittedNotebook) -> tuple[dict[str, Grade], dict[str, Comment]]:
+    """The grades and comments of a notebook by cell, along nbgrader's index, which begins with the cell."""
+    cells = select(BaseCell.id).where(BaseCell.notebook_id == notebook.notebook_id)
+    found = (
+        gradebook.db.scalars(select(row).where(row.cell_id.in_(cells), row.notebook_id == notebook.id))
+        for row in (Grade, Comment)
+    )
+    grades, said = ({row.name: row for row in rows} for rows in found)
+    return grades, said
+
+
+def _sheet(each: ExerciseCells, grades: Mapping[str, Grade], said: Mapping[str, Comment]) -> ExerciseSheet:
+    mine = [grades[name] for name in each.graded if name in grades]
+    automatic = [row.auto_score for row in mine]
+    return ExerciseSheet(
+        exercise=each.exercise,
+        notebook=each.notebook,
+        points=sum(float(row.score) for row in mine),
+        max_points=sum(float(row.max_score or 0) for row in mine),
+        auto_points=None if None in automatic else float(sum(automatic)),
+        by_hand=any(row.manual_score is not None for row in mine),
+        waits=any(row.needs_manual_grade for row in mine),
+        answers=tuple(
+            Answer(name, said[name].manual_comment or "", said[name].auto_comment or "")
+            for name in each.answers
+            if name in said
+        ),
+    )
+
+
+def _give(exercise: str, rows: Sequence[Grade], points: float | None) -> MarkChange:
+    """Set the points of an exercise on its cells, or take a person's back."""
+    before, most = sum(float(row.score) for row in rows), sum(float(row.max_score or 0) for row in rows)
+    if points is None:
+        for row in rows:
+            row.manual_score = None
+            row.needs_manual_grade = row.auto_score is None  # as Formgrader does
+        after = sum((row.auto_score or 0.0) + (row.extra_credit or 0.0) for row in rows)
+        return MarkChange(exercise, before, after, most)
+    if not math.isfinite(points) or not 0 <= points <= most:
+        raise MarkRefused(f"{exercise}: {points:g} points cannot be. It is worth {most:g}, from 0 up.")
+    extra = sum(row.extra_credit or 0.0 for row in rows)
+    for row, score in zip(rows, _spread(rows, max(points - extra, 0.0)), strict=True):
+        stands = row.auto_score is not None and math.isclose(score, row.auto_score, abs_tol=1e-9)
+        row.manual_score = None if stands and not row.needs_manual_grade else score
+        row.needs_manual_grade = False
+    return MarkChange(exercise, before, points, most)
+
+
+def _spread(rows: Sequence[Grade], points: float) -> list[float]:
+    """Points for each cell that make `points` in all, away from the automatic ones on as few cells as will do."""
+    scores = [float(row.auto_score or 0.0) for row in rows]
+    left = points - sum(scores)
+    for at, row in enumerate(rows):
+        most = float(row.max_score or 0)
+        changed = min(max(scores[at] + left, 0.0), max(most, scores[at]))
+        left -= changed - scores[at]
+        scores[at] = changed
+    return [round(score, 6) for score in scores]
+
+
+def _cells_of(lab: str) -> Any:
+    return (
+        select(BaseCell.id, BaseCell.name, Notebook.name.label("notebook"))
+        .join(Notebook, Notebook.id == BaseCell.notebook_id)
+        .join(Assignment, Assignment.id == Notebook.assignment_id)
+        .where(Assignment.name == lab)
+    )
+
+
+def _sums(cells: Sequence[str]) -> Any:
+    touched = func.count(Grade.manual_score) + func.count(Grade.extra_credit)
+    return (
+        select(Grade.notebook_id, func.sum(Grade.score).label("points"), touched.label("touched"))
+        .where(Grade.cell_id.in_(cells))
+        .group_by(Grade.notebook_id)
+    )
+
+
+def _submitted(lab: str) -> Any:
+    notebooks = select(Notebook.id).join(Assignment).where(Assignment.name == lab)
+    return (
+        select(
+            SubmittedNotebook.id, SubmittedNotebook.late_submission_penalty, SubmittedAssignment.student_id
+        )
+        .join(SubmittedAssignment, SubmittedAssignment.id == SubmittedNotebook.assignment_id)
+        .where(SubmittedNotebook.notebook_id.in_(notebooks))
+    )
+
+
+def _scores(cells: Sequence[str], notebooks: Sequence[str]) -> Any:
+    return select(Grade.notebook_id, Grade.cell_id, Grade.score).where(
+        Grade.cell_id.in_(cells), Grade.notebook_id.in_(notebooks)
+    )
