@@ -61,9 +61,9 @@ class WorkLog(MarkLog):
         submission_id: str,
         archive: bytes,
         by: str,
-        *,
         points: float | None = None,
         max_points: float | None = None,
+        *,
         exercises: list[dict[str, Any]] | None = None,
     ) -> Feedback:
         """Let the student read feedback: a zip of <notebook>.html. Replaces what was released before.
