@@ -15,7 +15,7 @@ from nbformat import NotebookNode
 from grader.archives import pack
 from grader.clean import PICTURES, clean_html, markdown_html, picture
 from grader.gradebook import SubmissionMarks, gradebook_of
-from grader.marking import exercise_cells, released_exercises
+from grader.marks import exercise_cells, released_exercises
 from grader.models import Report, Submission
 from grader.settings import Places
 from grader.store import Store

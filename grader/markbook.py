@@ -1,17 +1,12 @@
-"""What people add to a submission in the gradebook: marks of whole exercises and comments, as Formgrader keeps them."""
+"""The gradebook as a person marks in it: marks of whole exercises, and comments, written as Formgrader writes them."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import math
-import zipfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import nbformat
 from nbgrader.api import (
     Assignment,
     BaseCell,
@@ -24,115 +19,22 @@ from nbgrader.api import (
 )
 from sqlalchemy import func, select
 
-from grader.archives import ArchiveTooLarge, read_member
-from grader.gradebook import CourseGradebook, GradebookError, SubmissionMarks
+from grader.gradebook import CourseGradebook, GradebookError
+from grader.marks import (
+    LONGEST_COMMENT,
+    Answer,
+    ExerciseCells,
+    ExerciseSheet,
+    HandMarked,
+    MarkChange,
+    Points,
+    Sheet,
+)
 from grader.settings import Places
-
-LONGEST_COMMENT = 4_000  # characters
-_MOST_NOTEBOOK_BYTES = 30_000_000
 
 
 class MarkRefused(GradebookError):
     """A mark or a comment that is not taken; the message says why."""
-
-
-@dataclass(frozen=True)
-class ExerciseCells:
-    """Which cells of a release count for an exercise. answers: those that can be commented."""
-
-    exercise: str
-    notebook: str
-    graded: tuple[str, ...]
-    answers: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A cell with a student's answer. comment: a person's. said: the grader's own, which a person's takes the place of."""
-
-    cell: str
-    comment: str
-    said: str
-
-
-@dataclass(frozen=True)
-class ExerciseSheet:
-    """One exercise of a submission. auto_points: None where only a person can mark.
-
-    by_hand: a person gave points. waits: a person has to look, for the first time or again.
-    """
-
-    exercise: str
-    notebook: str
-    points: float
-    max_points: float
-    auto_points: float | None
-    by_hand: bool
-    waits: bool
-    answers: tuple[Answer, ...]
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A submission as the gradebook has it. formgrader: notebook -> the id of its page in Formgrader."""
-
-    exercises: tuple[ExerciseSheet, ...]
-    formgrader: Mapping[str, str]
-
-    def exercise(self, name: str) -> ExerciseSheet | None:
-        """One exercise by its name."""
-        return next((each for each in self.exercises if each.exercise == name), None)
-
-
-@dataclass(frozen=True)
-class HandMarked:
-    """What the gradebook has for a student in whose submission a person marked something. exercises: points by name."""
-
-    points: float
-    exercises: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class MarkChange:
-    """What became of the points of one exercise."""
-
-    exercise: str
-    before: float
-    after: float
-    max_points: float
-
-
-@functools.lru_cache(maxsize=256)
-def exercise_cells(archive: Path) -> tuple[ExerciseCells, ...]:
-    """The exercises of a release in their order; empty where its notebooks cannot be read. `archive`: a blob."""
-    found: dict[tuple[str, str], tuple[list[str], list[str]]] = {}
-    with zipfile.ZipFile(archive) as opened:
-        names = [name for name in sorted(opened.namelist()) if name.endswith(".ipynb") and "/" not in name]
-    for name in names:
-        notebook = name.removesuffix(".ipynb")
-        for cell in _cells(archive, name):
-            meta = cell.metadata.get("nbgrader", {})
-            if not (meta.get("grade") or meta.get("solution") or meta.get("task")):
-                continue
-            exercise = cell.metadata.get("ictlabs", {}).get("exercise")
-            exercise = exercise if isinstance(exercise, str) else meta["grade_id"]
-            graded, answers = found.setdefault((notebook, exercise), ([], []))
-            if meta.get("grade") or meta.get("task"):
-                graded.append(meta["grade_id"])
-            if meta.get("solution") or meta.get("task"):
-                answers.append(meta["grade_id"])
-    return tuple(
-        ExerciseCells(exercise, notebook, tuple(graded), tuple(answers))
-        for (notebook, exercise), (graded, answers) in found.items()
-    )
-
-
-def _cells(archive: Path, name: str) -> list[Any]:
-    try:
-        text = read_member(archive, name, _MOST_NOTEBOOK_BYTES).decode("utf-8")
-        return list(nbformat.reads(text, as_version=4).cells)
-    except (ValueError, KeyError, AttributeError, ArchiveTooLarge):  # an archive that an instructor uploaded
-        return []
 
 
 class Markbook(CourseGradebook):
@@ -205,12 +107,12 @@ class Markbook(CourseGradebook):
                     points[student] += row.points - (whose[row.notebook_id].late_submission_penalty or 0.0)
             shown = [row.id for row in whose.values() if row.student_id in by_hand.intersection(usernames)]
             names = {(each.notebook, cell): each.exercise for each in exercises for cell in each.graded}
-            by_exercise: dict[str, dict[str, float]] = {student: {} for student in by_hand}
+            by_exercise: dict[str, dict[str, Points]] = {student: {} for student in by_hand}
             for row in gradebook.db.execute(_scores(list(cells), shown)):
                 cell = cells[row.cell_id]
                 if (exercise := names.get((cell.notebook, cell.name))) is not None:
                     mine = by_exercise[whose[row.notebook_id].student_id]
-                    mine[exercise] = mine.get(exercise, 0.0) + row.score
+                    mine[exercise] = _with(mine.get(exercise, Points(0.0)), row)
         return {student: HandMarked(points[student], by_exercise[student]) for student in by_hand}
 
     @contextlib.contextmanager
@@ -232,33 +134,6 @@ class Markbook(CourseGradebook):
 def markbook_of(places: Places, course: str) -> Markbook:
     """The gradebook of a course, to mark in."""
     return Markbook(places, course)
-
-
-def released_exercises(
-    reported: Iterable[Mapping[str, Any]], marks: SubmissionMarks, exercises: Iterable[ExerciseCells]
-) -> list[dict[str, Any]]:
-    """The exercises of a report as a student may read them: with the gradebook's points, and the comments.
-
-    by_hand: the points are not those of the report, because a person gave them.
-    """
-    cells_of = {each.exercise: each for each in exercises}
-    told = []
-    for row in reported:
-        mine = cells_of.get(row["exercise"])
-        cells = marks.cells.get(mine.notebook, {}) if mine is not None else {}
-        found = {**row, "by_hand": False, "comment": ""}
-        held = [cells[name] for name in (mine.graded if mine else ()) if name in cells]
-        if held and not any(cell.needs_manual and row["points"] is None for cell in held):
-            points = sum(cell.points for cell in held)
-            by_hand = row["points"] is None or not math.isclose(points, row["points"])
-            found |= {"points": points, "by_hand": by_hand}
-            if row["points"] is None:
-                found["message"] = ""  # it said that a person has to mark this
-        if mine is not None:
-            said = [cells[name].comment for name in mine.answers if name in cells]
-            found["comment"] = "\n\n".join(comment for comment in said if comment)
-        told.append(found)
-    return told
 
 
 def _rows(gradebook: Any, notebook: SubmittedNotebook) -> tuple[dict[str, Grade], dict[str, Comment]]:
@@ -289,6 +164,13 @@ def _sheet(each: ExerciseCells, grades: Mapping[str, Grade], said: Mapping[str, 
             if name in said
         ),
     )
+
+
+def _with(so_far: Points, row: Any) -> Points:
+    """The points of an exercise with those of one more cell."""
+    by_hand = row.manual_score is not None or row.extra_credit is not None
+    waits = so_far.points is None or (row.auto_score is None and not by_hand)
+    return Points(None if waits else round((so_far.points or 0.0) + row.score, 6), so_far.by_hand or by_hand)
 
 
 def _give(exercise: str, rows: Sequence[Grade], points: float | None) -> MarkChange:
@@ -352,6 +234,11 @@ def _submitted(lab: str) -> Any:
 
 
 def _scores(cells: Sequence[str], notebooks: Sequence[str]) -> Any:
-    return select(Grade.notebook_id, Grade.cell_id, Grade.score).where(
-        Grade.cell_id.in_(cells), Grade.notebook_id.in_(notebooks)
-    )
+    return select(
+        Grade.notebook_id,
+        Grade.cell_id,
+        Grade.score,
+        Grade.auto_score,
+        Grade.manual_score,
+        Grade.extra_credit,
+    ).where(Grade.cell_id.in_(cells), Grade.notebook_id.in_(notebooks))
