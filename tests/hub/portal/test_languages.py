@@ -43,11 +43,15 @@ JINJA = {
 }
 FRAME = {"base.html", "parts.html"}
 INSTRUCTORS_PAGES = {  # English as a whole, so far
+    "again.html",
     "announcements.html",
     "course.html",
     "grading.html",
+    "inquiries.html",
+    "inquiry.html",
     "insight_course.html",
     "insight_lab.html",
+    "marking.html",
     "paging.html",
     "people.html",
     "person.html",
@@ -65,8 +69,11 @@ INSTRUCTORS_MODULES = {  # only instructors and operators read what these say
     "mailings.py",
     "progress.py",
     "pages/announcements.py",  # a student's page has no form
+    "pages/grading.py",
+    "pages/inquiries.py",
     "pages/insight.py",
     "pages/instructor.py",
+    "pages/marking.py",
     "pages/people.py",
 }
 SCRIPT = "<script>alert(1)"

@@ -41,6 +41,7 @@ def walk(school: Any) -> dict[str, str]:
         "marking": "courses/ict101/labs/lab-one/students/alice",
         "lab marks": "courses/ict101/labs/lab-one/marks.csv",
         "inquiries": "courses/ict101/inquiries",
+        "inquiry": "courses/ict101/inquiries/1",
         "progress": "progress",
         "insight": "courses/ict101/insight",
         "lab insight": "courses/ict101/labs/lab-one/insight",
@@ -64,7 +65,7 @@ ALLOWED = {
     "teacher": LEARNER
     | {"alice receipt", "alice receipt text", "alice feedback", "alice notebook", "bob receipt"}
     | {"course", "grading", "student", "insight", "lab insight"}
-    | {"again", "marking", "lab marks", "inquiries"}
+    | {"again", "marking", "lab marks", "inquiries", "inquiry"}
     | PEOPLE,
     "prof": OWN | {"other course"},
     "nobody": OWN,

@@ -50,8 +50,22 @@ LET_IN = {
     "GET /submissions/{submission_id}/receipt.txt": ALICES,
     "GET /feedback/{submission_id}": ALICES,
     "GET /feedback/{submission_id}/{page}.html": ALICES,
+    "POST /feedback/{submission_id}/inquiries": {"alice"},  # about one's own mark
+    "POST /inquiries/{number}/reopen": {"alice"},
+    "POST /inquiries/{number}/withdraw": {"alice"},
+    "GET /courses/{course}/inquiries": TEACHER,
+    "GET /courses/{course}/inquiries/{number}": TEACHER,
+    "POST /courses/{course}/inquiries/{number}/answer": TEACHER,
+    "POST /courses/{course}/inquiries/{number}/close": TEACHER,
     "GET /courses/{course}": TEACHER,
     "GET /courses/{course}/labs/{lab}": TEACHER,
+    "GET /courses/{course}/labs/{lab}/again": TEACHER,
+    "GET /courses/{course}/labs/{lab}/marks.csv": TEACHER,
+    "GET /courses/{course}/labs/{lab}/students/{username}": TEACHER,
+    "POST /courses/{course}/labs/{lab}/students/{username}": TEACHER,
+    "GET /courses/{course}/labs/{lab}/students/{username}/{page}.html": TEACHER,
+    "POST /courses/{course}/labs/{lab}/students/{username}/feedback": TEACHER,
+    "GET /courses/{course}/export.csv": TEACHER,
     "GET /courses/{course}/marks.csv": TEACHER,
     "GET /courses/{course}/insight": TEACHER,
     "GET /courses/{course}/labs/{lab}/insight": TEACHER,
@@ -100,6 +114,9 @@ FIELDS_MISSING = {  # let in, and told what is missing: the form is empty here
     "POST /courses/{course}/roster",
     "POST /courses/{course}/roster/apply",
     "POST /courses/{course}/announcements",
+    "POST /courses/{course}/inquiries/{number}/answer",
+    "POST /feedback/{submission_id}/inquiries",
+    "POST /inquiries/{number}/reopen",
     "POST /language",
 }
 FROM_ELSEWHERE = {
@@ -129,9 +146,10 @@ class Route:
 
 def routes_of(app: FastAPI, school: Any) -> list[Route]:
     values = {
-        "course": "ict101", "lab": "lab-one", "page": "lab-one", "server": "base", "name": "style.css",
+        "course": "ict101", "lab": "sums", "page": "sums", "server": "base", "name": "style.css",
         "username": "alice", "student": "alice", "submission_id": school.alices.id,
-        "number": school.store.jobs("ict101")[0].id, "q": "alice", "section": "A", "state": "graded",
+        "number": school.store.jobs("ict101")[0].id, "q": "alice", "section": "A", "state": "by hand",
+        "sort": "points", "submission": "0" * 32,
     }  # fmt: skip
     found = []
     for path, methods in app.openapi()["paths"].items():
@@ -170,12 +188,15 @@ class Site:
 
 
 @pytest.fixture
-def site(school: Any, tiny_hub: Any) -> Iterator[Site]:
-    """A portal whose jobs end at once."""
+def site(sums: Any, school: Any, tiny_hub: Any) -> Iterator[Site]:
+    """A portal whose jobs end at once; alice's are those of the lab that is in the gradebook."""
+    school.alices = school.store.submissions_of("alice", "ict101", "sums")[0]
     hub = HubClient(f"{tiny_hub.url}/hub/api", client_id="service-portal", client_secret="s")
     jobs = Jobs(school.store, school.settings, (sys.executable, "-c", ""))
-    told = school.store.announce("ict101", "Welcome", "To all.", by="teacher")
-    assert told.id == school.store.jobs("ict101")[0].id  # one {number} serves both
+    school.store.announce("ict101", "Welcome", "To all.", by="teacher")
+    told = school.store.announce("ict101", "Exam", "On Friday.", by="teacher")
+    about = school.store.inquire(school.alices, "why", "Alice asks.")
+    assert told.id == about.id == school.store.jobs("ict101")[0].id  # one {number} serves all
     app = create_app(school.settings, school.store, hub, jobs=jobs)
     alices = [
         school.alices.id, school.alices.receipt, "alice@example.org", "Alice ",
@@ -214,7 +235,8 @@ def record_of(store: Any) -> list[Any]:
     jobs = [(job.id, job.state, job.cancel_requested_at) for job in store.jobs("ict101")]
     people = [(row.username, row.role, row.name, row.email, row.section) for row in store.members("ict101")]
     said = [(row.title, row.withdrawn_at) for row in store.announcements("ict101")]
-    return [releases, jobs, [row.id for row in store.submissions("ict101")], people, said]
+    asked = [(row.state, len(store.inquiry(row.id)[1])) for row in store.inquiries("ict101")]
+    return [asked, releases, jobs, [row.id for row in store.submissions("ict101")], people, said]
 
 
 def test_every_route_is_in_the_table(site: Site) -> None:
