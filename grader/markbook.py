@@ -101,10 +101,11 @@ class Markbook(CourseGradebook):
                 return {}
             whose = {row.id: row for row in gradebook.db.execute(_submitted(lab))}
             by_hand = {whose[each].student_id for each in touched}
-            points = dict.fromkeys(by_hand, 0.0)
+            points, waits = dict.fromkeys(by_hand, 0.0), set()
             for row in sums:
                 if (student := whose[row.notebook_id].student_id) in points:
                     points[student] += row.points - (whose[row.notebook_id].late_submission_penalty or 0.0)
+                    waits |= {student} if row.waits else set()
             shown = [row.id for row in whose.values() if row.student_id in by_hand.intersection(usernames)]
             names = {(each.notebook, cell): each.exercise for each in exercises for cell in each.graded}
             by_exercise: dict[str, dict[str, Points]] = {student: {} for student in by_hand}
@@ -113,7 +114,7 @@ class Markbook(CourseGradebook):
                 if (exercise := names.get((cell.notebook, cell.name))) is not None:
                     mine = by_exercise[whose[row.notebook_id].student_id]
                     mine[exercise] = _with(mine.get(exercise, Points(0.0)), row)
-        return {student: HandMarked(points[student], by_exercise[student]) for student in by_hand}
+        return {each: HandMarked(points[each], each in waits, by_exercise[each]) for each in by_hand}
 
     @contextlib.contextmanager
     def _submission(self, lab: str, username: str) -> Iterator[tuple[Any, dict[str, SubmittedNotebook]]]:
@@ -216,7 +217,12 @@ def _cells_of(lab: str) -> Any:
 def _sums(cells: Sequence[str]) -> Any:
     touched = func.count(Grade.manual_score) + func.count(Grade.extra_credit)
     return (
-        select(Grade.notebook_id, func.sum(Grade.score).label("points"), touched.label("touched"))
+        select(
+            Grade.notebook_id,
+            func.sum(Grade.score).label("points"),
+            touched.label("touched"),
+            func.max(Grade.needs_manual_grade).label("waits"),
+        )
         .where(Grade.cell_id.in_(cells))
         .group_by(Grade.notebook_id)
     )

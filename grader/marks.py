@@ -78,9 +78,13 @@ class Points:
 
 @dataclass(frozen=True)
 class HandMarked:
-    """What the gradebook has for a student in whose submission a person marked something, in all and by exercise."""
+    """What the gradebook has for a student in whose submission a person marked something, in all and by exercise.
+
+    waits: a person has to look at something still, or again.
+    """
 
     points: float
+    waits: bool
     exercises: Mapping[str, Points]
 
 

@@ -74,9 +74,9 @@ def graded_as(work: Work) -> str:
     )
 
 
-def tally(work: Iterable[Work]) -> dict[str, int]:
+def tally(states: Iterable[str]) -> dict[str, int]:
     """How many of each of GRADED, without those that are none."""
-    counts = Counter(graded_as(each) for each in work)
+    counts = Counter(states)
     return {state: counts[state] for state in GRADED if counts[state]}
 
 

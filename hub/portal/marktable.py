@@ -11,7 +11,7 @@ from typing import Any
 from grader.classlog import Someone, Work
 from grader.marks import ExerciseCells, HandMarked, Points
 from grader.models import Release
-from hub.portal.classtable import Cell, class_table, harmless
+from hub.portal.classtable import Cell, class_table, graded_as, harmless
 from hub.portal.overview import Mark
 
 SORTS = ("name", "points", "newest")  # as an address has them
@@ -31,9 +31,15 @@ class MarkRow:
 
     person: Someone
     work: Work
+    graded_as: str  # one of GRADED
     cell: Cell
     mark: Mark | None
     changed: bool
+
+    @property
+    def state(self) -> str:
+        """As the table has it."""
+        return "graded" if self.cell.state == "by hand" != self.graded_as else self.cell.state
 
 
 def mark_rows(
@@ -47,10 +53,15 @@ def mark_rows(
         mark, given = cell.mark, by_hand.get(name)
         if given is not None and mark is not None:
             mark = Mark(round(given.points, 6), mark.out_of)
-        rows.append(
-            MarkRow(row.person, work[name], cell, mark, cell.state == "feedback out" and mark != cell.mark)
-        )
+        changed = cell.state == "feedback out" and mark != cell.mark
+        rows.append(MarkRow(row.person, work[name], _graded_as(work[name], given), cell, mark, changed))
     return rows
+
+
+def _graded_as(work: Work, given: HandMarked | None) -> str:
+    """What grading and people came to: where a person marked all that waited, it is graded."""
+    found = graded_as(work)
+    return "graded" if found in ("by hand", "please look") and given and not given.waits else found
 
 
 def in_order(rows: Iterable[MarkRow], sort: str) -> list[MarkRow]:

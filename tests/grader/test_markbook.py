@@ -159,9 +159,13 @@ def test_who_was_marked_by_hand_is_found_with_points_by_exercise(course: Any, bo
     book.mark("sums", "alice", cells(course), points={"check-add": 1.5}, comments={})
 
     shown = {"check-add": Points(1.5, True), "why": Points(None, False)}
-    assert book.marked_by_hand("sums", cells(course), ["alice", "bob"]) == {"alice": HandMarked(1.5, shown)}
-    assert book.marked_by_hand("sums", cells(course), []) == {"alice": HandMarked(1.5, {})}
-    assert book.marked_by_hand("sums", cells(course), ["alice"])["alice"].points == course.marks()["alice"][0]
+    assert book.marked_by_hand("sums", cells(course), ["alice", "bob"]) == {
+        "alice": HandMarked(1.5, True, shown)
+    }
+    assert book.marked_by_hand("sums", cells(course), []) == {"alice": HandMarked(1.5, True, {})}
+    book.mark("sums", "alice", cells(course), points={"why": 0.5}, comments={})
+    found = book.marked_by_hand("sums", cells(course), ["alice"])["alice"]
+    assert (found.points, found.waits) == course.marks()["alice"] == (2, False)
 
 
 def test_another_grading_keeps_marks_and_asks_a_person_to_look_again(course: Any, book: Markbook) -> None:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from grader.marks import ExerciseCells, HandMarked, exercise_cells
 from grader.models import Release
 from grader.store import RecordError
-from hub.portal.classtable import GRADED, graded_as, tally
+from hub.portal.classtable import GRADED, tally
 from hub.portal.desk import Desk
 from hub.portal.jobs import UNDER_WAY
 from hub.portal.login import Visitor
@@ -79,14 +79,15 @@ def _lab(router: APIRouter, desk: Desk) -> None:
         work = {each.username: each for each in store.work_on(course, lab)}
         state = state if state in GRADED else ""
         sort = sort if sort in SORTS else SORTS[0]
-        found = [
-            each
-            for each in sought.among(people)
-            if each.username in work and (not state or graded_as(work[each.username]) == state)
-        ]
-        # who is on the page is known once the marks are
         marked = _by_hand(desk, release, exercises, ())
-        shown = paged(in_order(mark_rows(found, release, work, marked), sort), page)
+        everybody = mark_rows(people, release, work, marked)
+        wanted = {each.username for each in sought.among(people)}
+        found = [
+            row
+            for row in everybody
+            if row.person.username in wanted and (not state or row.graded_as == state)
+        ]
+        shown = paged(in_order(found, sort), page)
         names = [row.person.username for row in shown.rows]
         if marked.keys() & set(names):
             marked = _by_hand(desk, release, exercises, names)
@@ -101,7 +102,7 @@ def _lab(router: APIRouter, desk: Desk) -> None:
             visitor,
             course=store.course(course),
             release=release,
-            tally=tally(work.values()),
+            tally=tally(row.graded_as for row in everybody),
             kept={
                 name: value
                 for name, value in (("state", state), ("sort", sort))
