@@ -129,10 +129,10 @@ def test_nobody_chosen_grades_nobody(grader: Any, sums: Any, chosen: dict[str, s
 
 
 def test_grading_while_the_job_before_is_being_cancelled_is_a_sentence(grader: Any, sums: Any) -> None:
+    browser = grader()
     job, _ = sums.store.open_job("ict101", "sums", "teacher")
     sums.store.start_job(job.id)
     sums.store.cancel_job(job.id)
-    browser = grader()
 
     assert browser.post(f"{LAB}/grade").status_code == 303
     assert "being cancelled" in browser.get("courses/ict101").text
