@@ -66,6 +66,10 @@ def pages(store: Store) -> dict[str, list[str]]:
             f"courses/{COURSE}",
             f"courses/{COURSE}?q=alice&page=2",
             f"courses/{COURSE}/labs/{LAB}",
+            f"courses/{COURSE}/labs/{LAB}?sort=points&page=2",
+            f"courses/{COURSE}/labs/{LAB}/again",
+            f"courses/{COURSE}/labs/{LAB}/students/{student(0)}",
+            f"courses/{COURSE}/inquiries",
             f"courses/{COURSE}/students/{student(0)}",
         ],
     }

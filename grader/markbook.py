@@ -95,11 +95,12 @@ class Markbook(CourseGradebook):
             return {}
         with self._open() as gradebook:
             cells = {row.id: row for row in gradebook.db.execute(_cells_of(lab))}
-            sums = gradebook.db.execute(_sums(list(cells))).all()
+            sums = gradebook.db.execute(_sums().where(Grade.cell_id.in_(cells))).all()
             touched = {row.notebook_id for row in sums if row.touched}
             if not touched:
                 return {}
-            whose = {row.id: row for row in gradebook.db.execute(_submitted(lab))}
+            of_lab = _submitted().where(Assignment.name == lab)
+            whose = {row.id: row for row in gradebook.db.execute(of_lab)}
             by_hand = {whose[each].student_id for each in touched}
             points, waits = dict.fromkeys(by_hand, 0.0), set()
             for row in sums:
@@ -115,6 +116,20 @@ class Markbook(CourseGradebook):
                     mine = by_exercise[whose[row.notebook_id].student_id]
                     mine[exercise] = _with(mine.get(exercise, Points(0.0)), row)
         return {each: HandMarked(points[each], each in waits, by_exercise[each]) for each in by_hand}
+
+    def points_by_hand(self) -> dict[tuple[str, str], float]:
+        """The points of (lab, student) wherever a person marked something; reads every mark of the course."""
+        if not (self.folder / "gradebook.db").exists():
+            return {}
+        with self._open() as gradebook:
+            sums = {row.notebook_id: row for row in gradebook.db.execute(_sums())}
+            whose = gradebook.db.execute(_submitted().add_columns(Assignment.name)).all()
+        touched = {(row.name, row.student_id) for row in whose if row.id in sums and sums[row.id].touched}
+        points = dict.fromkeys(touched, 0.0)
+        for row in whose:
+            if (row.name, row.student_id) in points and row.id in sums:
+                points[row.name, row.student_id] += sums[row.id].points - (row.late_submission_penalty or 0.0)
+        return points
 
     @contextlib.contextmanager
     def _submission(self, lab: str, username: str) -> Iterator[tuple[Any, dict[str, SubmittedNotebook]]]:
@@ -214,28 +229,24 @@ def _cells_of(lab: str) -> Any:
     )
 
 
-def _sums(cells: Sequence[str]) -> Any:
+def _sums() -> Any:
     touched = func.count(Grade.manual_score) + func.count(Grade.extra_credit)
-    return (
-        select(
-            Grade.notebook_id,
-            func.sum(Grade.score).label("points"),
-            touched.label("touched"),
-            func.max(Grade.needs_manual_grade).label("waits"),
-        )
-        .where(Grade.cell_id.in_(cells))
-        .group_by(Grade.notebook_id)
-    )
+    return select(
+        Grade.notebook_id,
+        func.sum(Grade.score).label("points"),
+        touched.label("touched"),
+        func.max(Grade.needs_manual_grade).label("waits"),
+    ).group_by(Grade.notebook_id)
 
 
-def _submitted(lab: str) -> Any:
-    notebooks = select(Notebook.id).join(Assignment).where(Assignment.name == lab)
+def _submitted() -> Any:
     return (
         select(
             SubmittedNotebook.id, SubmittedNotebook.late_submission_penalty, SubmittedAssignment.student_id
         )
         .join(SubmittedAssignment, SubmittedAssignment.id == SubmittedNotebook.assignment_id)
-        .where(SubmittedNotebook.notebook_id.in_(notebooks))
+        .join(Notebook, Notebook.id == SubmittedNotebook.notebook_id)
+        .join(Assignment, Assignment.id == Notebook.assignment_id)
     )
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from grader.classlog import Someone, Work
 from grader.marks import ExerciseCells, HandMarked, Points
 from grader.models import Release
-from hub.portal.classtable import Cell, class_table, graded_as, harmless
+from hub.portal.classtable import Cell, StudentRow, class_table, graded_as, harmless
 from hub.portal.overview import Mark
 
 SORTS = ("name", "points", "newest")  # as an address has them
@@ -62,6 +62,21 @@ def _graded_as(work: Work, given: HandMarked | None) -> str:
     """What grading and people came to: where a person marked all that waited, it is graded."""
     found = graded_as(work)
     return "graded" if found in ("by hand", "please look") and given and not given.waits else found
+
+
+def with_marks_by_hand(
+    table: Iterable[StudentRow], given: Mapping[tuple[str, str], float]
+) -> list[StudentRow]:
+    """A class by labs with what people marked, by (lab, student), in place of the checks' points."""
+    rows = []
+    for row in table:
+        cells = dict(row.cells)
+        for lab, cell in row.cells.items():
+            points = given.get((lab, row.person.username))
+            if points is not None and cell.mark is not None:
+                cells[lab] = replace(cell, mark=Mark(round(points, 6), cell.mark.out_of))
+        rows.append(replace(row, cells=cells))
+    return rows
 
 
 def in_order(rows: Iterable[MarkRow], sort: str) -> list[MarkRow]:

@@ -18,6 +18,7 @@ from hub.portal.classtable import class_table, marks_csv
 from hub.portal.desk import Desk, no_page
 from hub.portal.jobs import UNDER_WAY
 from hub.portal.login import Visitor
+from hub.portal.marktable import with_marks_by_hand
 from hub.portal.overview import by_due_time, mark_of
 from hub.portal.paging import Sought, paged, sections, students_first
 
@@ -83,8 +84,11 @@ def _class(router: APIRouter, desk: Desk) -> None:
         desk.limits.exports.press(visitor.name)
         releases = by_due_time(store.releases(course))
         table = class_table(students_first(store.roll(course)), releases, store.all_work(course))
+        from grader.markbook import markbook_of  # here: it brings nbgrader with it
+
+        given = markbook_of(desk.settings.places, course).points_by_hand()
         return Response(
-            marks_csv(table, releases),
+            marks_csv(with_marks_by_hand(table, given), releases),
             media_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="marks-{course}.csv"'},
         )

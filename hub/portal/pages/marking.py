@@ -179,7 +179,8 @@ def _is_current(desk: Desk, found: Marked, feedback: Feedback) -> bool:
     told = released_exercises(found.report.exercises, found.marks, found.cells)
     archive = feedback_archive(desk.store, found.submission, found.report, found.marks)
     return (
-        found.report.graded_at <= feedback.released_at  # a later grading is released by somebody, not by itself
+        found.report.graded_at
+        <= feedback.released_at  # a later grading is released by somebody, not by itself
         and feedback.points == found.marks.points
         and feedback.exercises in (None, told)
         and hashlib.sha256(archive).hexdigest() == feedback.sha256

@@ -371,6 +371,17 @@ def test_a_labs_table_is_a_file_that_runs_no_formula(grader: Any, sums: Any) -> 
     assert (alice["points"], alice["check-add"], alice["why"]) == ("0", "0", "")
 
 
+def test_the_file_of_the_whole_class_has_marks_that_people_gave(grader: Any, sums: Any) -> None:
+    by_hand(sums, "bob", check_add=1.5)
+
+    rows = list(csv.DictReader(io.StringIO(grader().get("courses/ict101/marks.csv").text)))
+
+    assert {row["username"]: (row["lab-one"], row["sums"]) for row in rows} == {
+        "alice": ("18", "0"),
+        "bob": ("18", "1.5"),
+    }
+
+
 def test_nbgraders_export_is_its_commands_own_bytes(grader: Any, sums: Any, tmp_path: Path) -> None:
     url = CourseGradebook(sums.settings.places, "ict101").url
     command = [
