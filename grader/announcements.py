@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from grader import writing
 from grader.database import Database, NotThere, RecordError
 from grader.models import Announcement, Course
 
@@ -30,7 +30,7 @@ class AnnouncementLog(Database):
 
         Raises AnnouncementRefused, NotThere.
         """
-        title, text = " ".join(plain(title).split()), plain(text).strip()
+        title, text = writing.line(title), writing.text(text).strip()
         if not title or not text:
             raise AnnouncementRefused("An announcement has a title and a text. Write both.")
         if len(title) > LONGEST_TITLE or len(text) > LONGEST_TEXT:
@@ -100,9 +100,3 @@ def _announcement(session: Session, number: int) -> Announcement:
 
 def _none(number: int) -> NotThere:
     return NotThere(f"There is no announcement {number} in this course. List them again.")
-
-
-def plain(text: str) -> str:
-    """Give back `text` with line breaks of one kind and without other control characters."""
-    lines = text.replace("\r\n", "\n").replace("\r", "\n")
-    return "".join(char for char in lines if char in "\n\t" or unicodedata.category(char) != "Cc")

@@ -62,7 +62,7 @@ def release_feedback(
             continue
         store.release_feedback(
             submission.id,
-            feedback_archive(store, submission, report, marks),
+            pages_of(store, submission, report, marks),
             by=by,
             points=marks.points,
             max_points=marks.max_points,
@@ -72,7 +72,7 @@ def release_feedback(
     return FeedbackResult(tuple(released), tuple(waiting))
 
 
-def feedback_archive(store: Store, submission: Submission, report: Report, marks: SubmissionMarks) -> bytes:
+def pages_of(store: Store, submission: Submission, report: Report, marks: SubmissionMarks) -> bytes:
     """A zip of <notebook>.html. The same marks and comments make the same bytes."""
     return pack(
         {

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from grader.announcements import plain
+from grader import writing
 from grader.database import Database, NotThere, RecordError
 from grader.models import Inquiry, InquiryStep, Submission
 
@@ -133,7 +133,7 @@ class InquiryLog(Database):
 
 
 def _text(text: str, longest: int) -> str:
-    text = plain(text).strip()
+    text = writing.text(text).strip()
     if not text:
         raise InquiryRefused("There is no text. Write some.")
     if len(text) > longest:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Path
 from starlette.responses import RedirectResponse, Response
 
+from grader import writing
 from grader.inquiries import LONGEST_REASON, InquiryRefused
 from grader.models import Feedback, Inquiry, InquiryStep, Submission
 from grader.store import NotThere
@@ -137,7 +138,7 @@ def inquiry_news(desk: Desk, visitor: Visitor) -> list[dict[str, Any]]:
 
 
 def _reason(fields: dict[str, str]) -> str:
-    reason = fields.get("reason", "").replace("\r\n", "\n").strip()
+    reason = writing.text(fields.get("reason", "")).strip()
     if not reason:
         raise HTTPException(422, _("Say why you ask. Go back and write it."))
     if len(reason) > LONGEST_REASON:

@@ -45,7 +45,7 @@ def insight_pages(desk: Desk) -> APIRouter:
     @router.get("/insight")
     def course_insight(course: str, visitor: Visitor = who) -> Response:
         """The course's labs, students who may need help, the outcome map."""
-        desk.taught(visitor, course)
+        desk.helped(visitor, course)
         found = kept.get(course, *_course(desk, course))
         return render.page(
             "insight_course.html",
@@ -63,7 +63,7 @@ def insight_pages(desk: Desk) -> APIRouter:
     @router.get("/labs/{lab}/insight")
     def one_lab(course: str, lab: str, visitor: Visitor = who) -> Response:
         """One lab: its marks, and what each exercise shows."""
-        desk.taught(visitor, course)
+        desk.helped(visitor, course)
         release = desk.release(visitor, course, lab)
         rows = store.handed_in(course=course, lab=lab)
         students = frozenset(each.username for each in store.members(course) if each.role == "student")

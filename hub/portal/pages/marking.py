@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Depends
 from starlette.responses import RedirectResponse, Response
 
-from grader.announcements import plain
+from grader import writing
 from grader.marks import LONGEST_COMMENT, ExerciseCells, Sheet, released_exercises
 from grader.models import Feedback, Release, Report, Submission
 from grader.names import NameRefused, check_username
@@ -172,12 +172,12 @@ def _neighbours(desk: Desk, found: Marked) -> tuple[str | None, str | None]:
 
 def _is_current(desk: Desk, found: Marked, feedback: Feedback) -> bool:
     """Whether feedback made now would be the one that is out: also after a change in Formgrader."""
-    from grader.feedback import feedback_archive
+    from grader.feedback import pages_of
 
     if found.report is None or found.marks is None:
         return True
     told = released_exercises(found.report.exercises, found.marks, found.cells)
-    archive = feedback_archive(desk.store, found.submission, found.report, found.marks)
+    archive = pages_of(desk.store, found.submission, found.report, found.marks)
     return (
         found.report.graded_at
         <= feedback.released_at  # a later grading is released by somebody, not by itself
@@ -210,11 +210,11 @@ def _comments(fields: Mapping[str, str], sheet: Sheet) -> dict[tuple[str, str], 
     for each in sheet.exercises:
         for answer in each.answers:
             name = f"{each.notebook}:{answer.cell}"
-            text = plain(fields.get(f"comment:{name}", answer.comment)).strip()
+            text = writing.text(fields.get(f"comment:{name}", answer.comment)).strip()
             if f"comment:{name}" in fields and fields.get(f"saw:{name}") != _digest(text):
                 comments[each.notebook, answer.cell] = text
     return comments
 
 
 def _digest(text: Any) -> str:
-    return hashlib.sha256(plain(str(text)).strip().encode()).hexdigest()[:16]
+    return hashlib.sha256(writing.text(str(text)).strip().encode()).hexdigest()[:16]

@@ -297,6 +297,8 @@ def test_an_assistant_marks_and_grades_and_releases_nothing(grader: Any, sums: A
         f"{LAB}/again",
         f"{LAB}/marks.csv",
         "courses/ict101/export.csv",
+        "courses/ict101/insight",
+        f"{LAB}/insight",
     ):
         assert helper.get(path).status_code == 200, path
     assert (
@@ -306,6 +308,7 @@ def test_an_assistant_marks_and_grades_and_releases_nothing(grader: Any, sums: A
     helper.post(ALICE, **form(helper.get(ALICE).text) | {"mark:why": "1"})
     helper.post(f"{LAB}/grade", what="chosen again", **{"student:bob": "yes"})
     assert marks(sums, "alice").points == 1
+    assert helper.post(f"courses/ict101/jobs/{sums.store.jobs('ict101')[0].id}/cancel").status_code == 303
     assert sums.store.jobs("ict101", "sums")[0].requested_by == "helper"
     for path in (f"{ALICE}/feedback", f"{LAB}/feedback", "courses/ict101/formgrader"):
         assert helper.post(path).status_code == 403, path
