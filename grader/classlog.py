@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Engine, func, select
 
@@ -54,10 +54,11 @@ class Turnout:
 
 @dataclass(frozen=True)
 class Remark:
-    """What a report says of its submission as a whole. evidence: for instructors only."""
+    """What a report says of its submission as a whole, and its exercises. evidence: for instructors only."""
 
     message: str
     evidence: list[str]
+    exercises: list[dict[str, Any]]
 
 
 class ClassLog(WorkLog):
@@ -157,11 +158,11 @@ class ClassLog(WorkLog):
 
     def remarks(self, submission_ids: Collection[str]) -> dict[str, Remark]:
         """What the reports of a page's submissions say of each as a whole."""
-        query = select(Report.submission_id, Report.message, Report.evidence).where(
+        query = select(Report.submission_id, Report.message, Report.evidence, Report.exercises).where(
             Report.submission_id.in_(sorted(submission_ids))
         )
         with self._read() as session:
-            return {row: Remark(message, evidence) for row, message, evidence in session.execute(query)}
+            return {row: Remark(*said) for row, *said in session.execute(query)}
 
     def reports_for(self, submission_ids: Collection[str]) -> dict[str, Report]:
         """The reports of a page's submissions, whole, by submission."""

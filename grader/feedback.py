@@ -15,6 +15,7 @@ from nbformat import NotebookNode
 from grader.archives import pack
 from grader.clean import PICTURES, clean_html, markdown_html, picture
 from grader.gradebook import SubmissionMarks, gradebook_of
+from grader.marks import exercise_cells, released_exercises
 from grader.models import Report, Submission
 from grader.settings import Places
 from grader.store import Store
@@ -47,6 +48,7 @@ def release_feedback(
     """
     gradebook = gradebook_of(places, course)
     reports = {submission.id: report for submission, report in store.reports(course, lab)}
+    cells = exercise_cells(store.blob(store.find_release(course, lab).sha256))
     released: list[str] = []
     waiting: list[str] = []
     for submission in store.newest_submissions(course, lab):
@@ -54,26 +56,38 @@ def release_feedback(
         if (students and submission.username not in students) or report is None or not report.in_gradebook_at:
             continue
         marks = gradebook.submission_marks(lab, submission.username)
+        exercises = released_exercises(report.exercises, marks, cells)
         if marks.needs_manual and not unmarked_too:
             waiting.append(submission.username)
             continue
         store.release_feedback(
             submission.id,
-            pack(_pages(store, submission, report, marks)),
+            pages_of(store, submission, report, marks),
             by=by,
             points=marks.points,
             max_points=marks.max_points,
+            exercises=exercises,
         )
         released.append(submission.username)
     return FeedbackResult(tuple(released), tuple(waiting))
 
 
-def _pages(store: Store, submission: Submission, report: Report, marks: SubmissionMarks) -> dict[str, bytes]:
-    pages = {}
-    for name, sha256 in report.notebooks.items():
-        notebook = nbformat.reads(store.blob(sha256).read_text(encoding="utf-8"), as_version=4)
-        pages[f"{name}.html"] = page(notebook, name, submission, report, marks).encode()
-    return pages
+def pages_of(store: Store, submission: Submission, report: Report, marks: SubmissionMarks) -> bytes:
+    """A zip of <notebook>.html. The same marks and comments make the same bytes."""
+    return pack(
+        {
+            f"{name}.html": notebook_page(store, name, submission, report, marks).encode()
+            for name in report.notebooks
+        }
+    )
+
+
+def notebook_page(
+    store: Store, name: str, submission: Submission, report: Report, marks: SubmissionMarks
+) -> str:
+    """The page of one of a report's notebooks, as feedback has it."""
+    raw = store.blob(report.notebooks[name]).read_text(encoding="utf-8")
+    return page(nbformat.reads(raw, as_version=4), name, submission, report, marks)
 
 
 def page(

@@ -187,6 +187,41 @@ class Feedback(Base):
     released_by: Mapped[str] = mapped_column(String(64))
     points: Mapped[float | None]  # as the gradebook had them at that moment
     max_points: Mapped[float | None]
+    # [{"exercise", "points", "max_points", "message", "by_hand", "comment"}] as the gradebook had them, if it knew
+    exercises: Mapped[list[Any] | None]
+
+
+class Inquiry(Base):
+    """What a student asks about the mark of an exercise, or of a whole submission."""
+
+    __tablename__ = "inquiry"
+    __table_args__ = (
+        UniqueConstraint("submission_id", "exercise"),
+        Index("ix_inquiry_course", "course", "state"),
+        Index("ix_inquiry_person", "username", "changed_at"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    course: Mapped[str] = mapped_column(ForeignKey("course.id"))
+    lab: Mapped[str] = mapped_column(String(64))
+    submission_id: Mapped[str] = mapped_column(ForeignKey("submission.id"))
+    username: Mapped[str] = mapped_column(String(64))
+    exercise: Mapped[str] = mapped_column(String(200))  # empty: the whole submission
+    state: Mapped[str] = mapped_column(String(16))  # open | answered | closed
+    changed_at: Mapped[datetime]
+
+
+class InquiryStep(Base):
+    """Something that happened to an inquiry; never changed afterwards."""
+
+    __tablename__ = "inquiry_step"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    inquiry_id: Mapped[int] = mapped_column(ForeignKey("inquiry.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(16))  # asked | answered | mark | reopened | closed
+    by: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime]
+    text: Mapped[str] = mapped_column(Text, default="")
+    points_before: Mapped[float | None]  # of the exercise; with kind mark only
+    points_after: Mapped[float | None]
 
 
 class Announcement(Base):

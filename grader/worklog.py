@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import Select, func, select, update
 
@@ -62,10 +63,12 @@ class WorkLog(MarkLog):
         by: str,
         points: float | None = None,
         max_points: float | None = None,
+        *,
+        exercises: list[dict[str, Any]] | None = None,
     ) -> Feedback:
         """Let the student read feedback: a zip of <notebook>.html. Replaces what was released before.
 
-        `points`, `max_points`: the mark as the gradebook has it now, so that what the student reads stays put.
+        `points`, `max_points`, `exercises`: as the gradebook has them now, so that what the student reads stays put.
         """
         sha256, _ = self.blobs.put(archive)
         with self._write() as session:
@@ -79,6 +82,7 @@ class WorkLog(MarkLog):
                     released_by=by,
                     points=points,
                     max_points=max_points,
+                    exercises=exercises,
                 )
             )
         return feedback

@@ -29,9 +29,13 @@ from hub.portal.languages import Languages, ReadersLanguage, later
 from hub.portal.languages import gettext as _
 from hub.portal.login import Login, LoginNeeded, Visitor
 from hub.portal.pages.announcements import announcement_pages
+from hub.portal.pages.grading import grading_pages
+from hub.portal.pages.inquire import inquire_pages
+from hub.portal.pages.inquiries import inquiry_pages
 from hub.portal.pages.insight import insight_pages
 from hub.portal.pages.instructor import instructor_pages
 from hub.portal.pages.language import language_pages
+from hub.portal.pages.marking import marking_pages
 from hub.portal.pages.people import people_pages
 from hub.portal.pages.progress import progress_pages
 from hub.portal.pages.questions import question_pages
@@ -113,6 +117,10 @@ def create_app(
         student_pages,
         server_pages,
         instructor_pages,
+        grading_pages,
+        marking_pages,
+        inquiry_pages,
+        inquire_pages,
         people_pages,
         announcement_pages,
         question_pages,

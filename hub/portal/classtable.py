@@ -74,9 +74,9 @@ def graded_as(work: Work) -> str:
     )
 
 
-def tally(work: Iterable[Work]) -> dict[str, int]:
+def tally(states: Iterable[str]) -> dict[str, int]:
     """How many of each of GRADED, without those that are none."""
-    counts = Counter(graded_as(each) for each in work)
+    counts = Counter(states)
     return {state: counts[state] for state in GRADED if counts[state]}
 
 
@@ -89,11 +89,10 @@ def marks_csv(table: Sequence[StudentRow], releases: Sequence[Release]) -> str:
         cells = (row.cells.get(release.lab) for release in releases)
         points = [f"{cell.mark.points:g}" if cell and cell.mark else "" for cell in cells]
         person = row.person
-        rows.writerow(
-            [_harmless(person.username), _harmless(person.name), _harmless(person.section), *points]
-        )
+        rows.writerow([harmless(person.username), harmless(person.name), harmless(person.section), *points])
     return text.getvalue()
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
+    """Give back `text` so that no spreadsheet takes it for a formula."""
     return f"'{text}" if text.startswith(_FORMULA) else text

@@ -15,6 +15,7 @@ from hub.portal.languages import gettext as _
 from hub.portal.sessions import Session
 
 _MOST_BYTES = 64 * 1024  # our forms hold names and, once, a receipt
+_MOST_FIELDS = 500  # three for each exercise of a lab, or one for each student of a page
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,11 @@ class Upload:
     file: bytes
 
 
-async def read_form(request: Request, session: Session) -> dict[str, str]:
+async def read_form(request: Request, session: Session, most_bytes: int = _MOST_BYTES) -> dict[str, str]:
     """The fields of a form of ours. Raises HTTPException for anything else."""
-    body = await _body(request, "application/x-www-form-urlencoded", _MOST_BYTES)
+    body = await _body(request, "application/x-www-form-urlencoded", most_bytes)
     try:
-        fields = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=20))
+        fields = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS))
     except ValueError as error:
         raise _unreadable() from error
     return _sent_by(session, fields)

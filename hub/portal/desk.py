@@ -23,6 +23,7 @@ from hub.portal.render import Render
 from hub.portal.starts import Starts
 from hub.settings import Settings
 
+_LONG_FORM_BYTES = 1024 * 1024
 _NO_PAGE = later("There is no such page for you. It may be somebody else's, or the address is not whole.")
 
 
@@ -51,6 +52,11 @@ class Desk:
         """FastAPI dependency of every POST: who asks, and the fields of a form that is really theirs."""
         visitor = await self.login.visitor(request)
         return visitor, await read_form(request, visitor.session)
+
+    async def long_form(self, request: Request) -> tuple[Visitor, dict[str, str]]:
+        """As `form`, for one with a comment on each exercise."""
+        visitor = await self.login.visitor(request)
+        return visitor, await read_form(request, visitor.session, _LONG_FORM_BYTES)
 
     def to(self, *parts: str) -> RedirectResponse:
         """After a form: on to a page of the portal."""

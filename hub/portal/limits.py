@@ -54,5 +54,8 @@ class Limits:
         self.grading = Limit(20, 60)  # a process each; an instructor grades all labs of a course in one go
         self.formgrader = Limit(120, 60)  # its Autograde asks for one student after the other
         self.feedback = Limit(10, 60)  # writes a page for each of a class's notebooks
+        self.marking = Limit(60, 60)  # rewrites a submission in the gradebook; nobody marks one a second
+        self.exports = Limit(6, 60)  # goes through every mark of a course
+        self.inquiries = Limit(10, 600)  # each asks a person to look again
         self.starts = Limit(10, 60)  # a container each; nobody opens more labs than that in a minute
         self.posts = Limit(10, 120, said=_READ)  # a conversation has room, a flood has not

@@ -24,7 +24,7 @@ _Form = tuple[Visitor, dict[str, str]]
 
 
 def progress_routes(desk: Desk) -> APIRouter:
-    """Events of a job, and its cancel and retry, below courses/, for those who teach the course."""
+    """Events of a job, and its cancel and retry, below courses/, for those who grade in the course."""
     router = APIRouter(prefix="/courses/{course}/jobs/{number}")
     who, sent = Depends(desk.visitor), Depends(desk.form)
 

@@ -49,6 +49,9 @@ _STATES = frozenset(
         later("running"),
         later("starting"),
         later("stopping"),
+        later("open"),
+        later("answered"),
+        later("closed"),
     )
 )
 

@@ -1,10 +1,11 @@
-"""Pages of instructors and assistants: students by labs, grading and feedback, one student's work."""
+"""Pages of instructors and assistants: students by labs, feedback, one student's work."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
 import logging
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Depends
@@ -13,10 +14,11 @@ from starlette.responses import Response
 from grader.models import Release
 from grader.names import NameRefused, check_username
 from grader.store import RecordError
-from hub.portal.classtable import GRADED, class_table, graded_as, marks_csv, tally
+from hub.portal.classtable import class_table, marks_csv
 from hub.portal.desk import Desk, no_page
 from hub.portal.jobs import UNDER_WAY
 from hub.portal.login import Visitor
+from hub.portal.marktable import with_marks_by_hand
 from hub.portal.overview import by_due_time, mark_of
 from hub.portal.paging import Sought, paged, sections, students_first
 
@@ -33,7 +35,6 @@ def instructor_pages(desk: Desk) -> APIRouter:
     """Routes below courses/, for those who teach the course or assist in it."""
     router = APIRouter(prefix="/courses/{course}")
     _class(router, desk)
-    _lab(router, desk)
     _student(router, desk)
     _actions(router, desk)
     return router
@@ -73,6 +74,7 @@ def _class(router: APIRouter, desk: Desk) -> None:
             sections=sections(people),
             class_size=len(people),
             waiting=store.count_waiting([course]).get(course, 0),
+            open_inquiries=store.count_open_inquiries(course),
             refresh_s=3 if any(job.state in UNDER_WAY for job in newest.values()) else 0,
         )
 
@@ -80,55 +82,16 @@ def _class(router: APIRouter, desk: Desk) -> None:
     def marks(course: str, visitor: Visitor = who) -> Response:
         """Points of the whole class, for a spreadsheet."""
         desk.helped(visitor, course)
+        desk.limits.exports.press(visitor.name)
         releases = by_due_time(store.releases(course))
         table = class_table(students_first(store.roll(course)), releases, store.all_work(course))
+        from grader.markbook import markbook_of  # here: it brings nbgrader with it
+
+        given = markbook_of(desk.settings.places, course).points_by_hand()
         return Response(
-            marks_csv(table, releases),
+            marks_csv(with_marks_by_hand(table, given), releases),
             media_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="marks-{course}.csv"'},
-        )
-
-
-def _lab(router: APIRouter, desk: Desk) -> None:
-    who, looked_for = Depends(desk.visitor), Depends(_sought)
-    store, render = desk.store, desk.render
-
-    @router.get("/labs/{lab}")
-    def lab_page(
-        *,
-        course: str,
-        lab: str,
-        state: str = "",
-        page: int = 1,
-        sought: Sought = looked_for,
-        visitor: Visitor = who,
-    ) -> Response:
-        """One lab: its newest job first, what was handed in, then the jobs before and what they said."""
-        release = _release(desk, visitor, course, lab)
-        jobs = desk.jobs.history(course, lab)[:50]
-        people = store.roll(course)
-        work = {each.username: each for each in store.work_on(course, lab)}
-        state = state if state in GRADED else ""
-        found = sorted(
-            (each for each in sought.among(people) if each.username in work),
-            key=lambda each: each.username,
-        )
-        shown = paged([each for each in found if not state or graded_as(work[each.username]) == state], page)
-        rows = [(each, work[each.username]) for each in shown.rows]
-        return render.page(
-            "grading.html",
-            visitor,
-            course=store.course(course),
-            release=release,
-            tally=tally(work.values()),
-            state=state,
-            page=shown,
-            sought=sought,
-            sections=sections(people),
-            rows=rows,
-            remarks=store.remarks([each.submission_id for _, each in rows]),
-            jobs=jobs,
-            live=bool(jobs) and jobs[0].state in UNDER_WAY,
         )
 
 
@@ -157,6 +120,7 @@ def _student(router: APIRouter, desk: Desk) -> None:
             username=username,
             member=member,
             page=shown,
+            newest={each.lab: each.id for each in submissions},
             titles={each.lab: each.title for each in store.releases(course, withdrawn=True)},
             reports=store.reports_for(ids),
             feedback=store.feedback_for(ids),
@@ -167,14 +131,6 @@ def _student(router: APIRouter, desk: Desk) -> None:
 def _actions(router: APIRouter, desk: Desk) -> None:
     sent = Depends(desk.form)
     under_way: dict[tuple[str, str], asyncio.Task[FeedbackResult]] = {}
-
-    @router.post("/labs/{lab}/grade")
-    def grade(course: str, lab: str, form: _Form = sent) -> Response:
-        """Grade what was handed in; a press while it runs shares the job that runs."""
-        _release(desk, form[0], course, lab)
-        desk.limits.grading.press(form[0].name)
-        desk.jobs.grade(course, lab, form[0].name)
-        return desk.to("courses", course, "labs", lab)
 
     @router.post("/labs/{lab}/feedback")
     async def feedback(course: str, lab: str, form: _Form = sent) -> Response:
@@ -189,7 +145,9 @@ def _actions(router: APIRouter, desk: Desk) -> None:
             task = under_way[(course, lab)] = asyncio.create_task(asyncio.to_thread(work))
         done, _ = await asyncio.wait({task}, timeout=_WAIT_S)
         visitor.session.notice = (
-            _told(task) if done else "Feedback is being made. It goes on by itself; look again in a minute."
+            _told(task.result)
+            if done
+            else "Feedback is being made. It goes on by itself; look again in a minute."
         )
         return desk.to("courses", course)
 
@@ -199,18 +157,25 @@ def _release(desk: Desk, visitor: Visitor, course: str, lab: str) -> Release:
     return desk.release(visitor, course, lab)
 
 
-def _release_feedback(desk: Desk, course: str, lab: str, by: str) -> FeedbackResult:
+def release_to(desk: Desk, course: str, lab: str, student: str, by: str) -> str:
+    """Release the feedback of one student as the gradebook has it now; say how it went."""
+    return _told(functools.partial(_release_feedback, desk, course, lab, by, (student,)))
+
+
+def _release_feedback(
+    desk: Desk, course: str, lab: str, by: str, students: Sequence[str] = ()
+) -> FeedbackResult:
     from grader.feedback import release_feedback
 
-    return release_feedback(desk.store, desk.settings.places, course, lab, by=by)
+    return release_feedback(desk.store, desk.settings.places, course, lab, by=by, students=students)
 
 
-def _told(task: asyncio.Task[FeedbackResult]) -> str:
+def _told(released: Callable[[], FeedbackResult]) -> str:
     """One sentence on how releasing feedback went."""
     from grader.gradebook import GradebookError
 
     try:
-        result = task.result()
+        result = released()
     except (GradebookError, RecordError) as error:
         return f"No feedback was released: {error}"
     except Exception:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Depends, HTTPException
 from starlette.responses import RedirectResponse, Response
 
+from grader.names import is_submission_id
 from hub.portal.desk import Desk, no_page
 from hub.portal.hubclient import HubError
 from hub.portal.languages import gettext as _
@@ -56,15 +58,26 @@ def _starting(router: APIRouter, desk: Desk) -> None:
 
     @router.post("/courses/{course}/formgrader")
     async def formgrader(course: str, form: _Form = sent) -> Response:
-        """Open Formgrader in the instructor's own server."""
-        desk.taught(form[0], course)
-        return await _begin(desk, form[0], INSTRUCTORS_SERVER, {"course": course})
+        """Open Formgrader in the instructor's own server: at a student's submission, or at its start."""
+        visitor, fields = form
+        await asyncio.to_thread(desk.taught, visitor, course)
+        where = {"course": course}
+        if "lab" in fields:
+            page = await asyncio.to_thread(
+                _formgraders_page, desk, course, fields["lab"], fields.get("username", "")
+            )
+            where |= {"submission": page} if page else {}
+        return await _begin(desk, visitor, INSTRUCTORS_SERVER, where)
 
     @router.get("/starting/{server}")
-    async def starting(server: str, course: str = "", lab: str = "", visitor: Visitor = who) -> Response:
+    async def starting(
+        server: str, course: str = "", lab: str = "", submission: str = "", visitor: Visitor = who
+    ) -> Response:
         """How far a start is. Loads itself again until the server is ready."""
         _check(server)
         where = {"course": course, "lab": lab} if lab else {"course": course}
+        if is_submission_id(submission):  # nbgrader's own ids look like ours
+            where["submission"] = submission
         if not visitor.person.may_learn(course):
             raise no_page()
         token, name = visitor.session.token, visitor.name
@@ -104,11 +117,24 @@ async def _begin(desk: Desk, visitor: Visitor, server: str, where: dict[str, str
 
 
 def _open(desk: Desk, visitor: Visitor, server: str, where: dict[str, str]) -> Response:
-    """On to the server: to the lab, or to Formgrader when no lab was asked for."""
+    """On to the server: to the lab, or to Formgrader when no lab was asked for, at a submission if there is one."""
     home = f"{desk.user_prefix}{quote(visitor.name, safe='')}/{server}/"
-    return RedirectResponse(
-        home + (f"ictlab/open?{urlencode(where)}" if "lab" in where else "formgrader"), 303
-    )
+    if "lab" in where:
+        return RedirectResponse(f"{home}ictlab/open?{urlencode(where)}", 303)
+    page = f"/submissions/{where['submission']}/" if "submission" in where else ""
+    return RedirectResponse(f"{home}formgrader{page}", 303)
+
+
+def _formgraders_page(desk: Desk, course: str, lab: str, username: str) -> str | None:
+    """The id of the page that Formgrader has for a submission's first notebook, if the gradebook has it."""
+    from grader.gradebook import GradebookError  # here: it brings nbgrader with it
+    from grader.markbook import markbook_of
+
+    try:
+        pages = markbook_of(desk.settings.places, course).sheet(lab, username, ()).formgrader
+    except GradebookError:
+        return None
+    return pages[min(pages)] if pages else None
 
 
 def _check(server: str) -> None:

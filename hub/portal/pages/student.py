@@ -21,6 +21,7 @@ from hub.portal.login import Visitor
 from hub.portal.overview import LabRow, is_released, lab_rows, mark_of
 from hub.portal.pages.announcements import news_of
 from hub.portal.pages.questions import questions_at_home
+from hub.portal.pages.inquire import inquiry_news, inquiry_values, told_exercises
 
 TRACKS = {
     "network": later("Networks"),
@@ -78,6 +79,7 @@ def _home(router: APIRouter, desk: Desk) -> None:
             notes=desk.catalogue.notes() if courses else {},
             news=news_of(desk, visitor),
             **questions_at_home(desk, visitor),
+            inquiry_news=inquiry_news(desk, visitor),
         )
 
     @router.get("/catalogue")
@@ -185,7 +187,7 @@ def _feedback(router: APIRouter, desk: Desk) -> None:
         """Mark, marks and messages of each exercise, and the way to the marked notebook."""
         submission = desk.own_submission(visitor, submission_id)
         found = released(visitor, submission_id)
-        report = store.report(submission.id)
+        report, exercises = store.report(submission.id), told_exercises(desk, submission, found)
         return render.page(
             "feedback.html",
             visitor,
@@ -195,6 +197,9 @@ def _feedback(router: APIRouter, desk: Desk) -> None:
             mark=mark_of(found),
             report=report if report and is_released(report, found) else None,
             pages=_pages(desk, found),
+            exercises=exercises,
+            differs=sum(each["points"] or 0 for each in exercises) != found.points,
+            **inquiry_values(desk, visitor, submission, found, exercises),
         )
 
     @router.get("/feedback/{submission_id}/{page}.html")

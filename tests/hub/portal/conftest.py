@@ -26,8 +26,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from benchmarks.journey import browser as chromium_window
 from grader.archives import pack
+from grader.feedback import release_feedback
+from grader.gradebook import CourseGradebook
+from grader.gradewriter import CellScores, Entry
 from grader.models import Job, Report, Submission
 from grader.people import Person
+from grader.release import release_lab
 from grader.store import MemberRow, Store
 from hub.portal.app import create_app
 from hub.portal.hubclient import HubClient
@@ -35,6 +39,7 @@ from hub.portal.jobs import Jobs
 from hub.settings import Settings, SiteSettings
 
 PREFIX = "/services/portal/"
+TESTS = Path(__file__).resolve().parents[2]
 XSS = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 GROUPS = {
     "alice": ["nbgrader-ict101"],
@@ -98,6 +103,7 @@ def make_class(folder: Path) -> Class:
     store.finish_job(job.id, "done")
     page = f"<!DOCTYPE html><html><body><h1>Marked</h1>{XSS}</body></html>".encode()
     store.release_feedback(alices.id, pack({"lab-one.html": page}), "teacher", points=18, max_points=20)
+    store.inquire(alices, "mask", f"Is /25 not right too? {XSS}")
     return Class(settings, store, alices, bobs, _ask(store))
 
 
@@ -143,6 +149,56 @@ def school(tmp_path: Path) -> Class:
 def fill() -> Callable[[Path], Class]:
     """`make_class`, for fixtures that live as long as a module."""
     return make_class
+
+
+def put_sums(school: Class, folder: Path) -> None:
+    """Release the lab `sums` (a check of 2 points, a written answer of 1) and put graded work into the gradebook.
+
+    Alice's and bob's check earned nothing, what they wrote waits for a person; alice's feedback is out all the same.
+    """
+    spec = importlib.util.spec_from_file_location("lab_sums", TESTS / "grader" / "conftest.py")
+    assert spec
+    assert spec.loader
+    labs = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(labs)
+    store, places = school.store, school.settings.places
+    CourseGradebook(places, "ict101").create()
+    release_lab(store, places, labs._write_lab(folder / "sums"), "ict101", by="teacher")
+    raw = (places.course("ict101") / "release/sums/sums.ipynb").read_bytes()
+    answered = raw.replace(b"YOUR ANSWER HERE", b"So it is.")
+    handed_in = [store.submit("ict101", "sums", name, pack({"sums.ipynb": raw})) for name in ("alice", "bob")]
+    job, _ = store.open_job("ict101", "sums", "teacher")
+    store.start_job(job.id)
+    store.plan_items(job.id, handed_in)
+    cells = CellScores({"check-add": 0.0, "why": None}, {"add": False, "why": False})
+    for row in handed_in:
+        report = _report(row, job)
+        report.state, report.points, report.max_points = "needs-manual", 0.0, 3.0
+        report.exercises = [
+            {"exercise": "check-add", "points": 0.0, "max_points": 2.0, "message": "AssertionError"},
+            {"exercise": "why", "points": None, "max_points": 1.0, "message": "A person marks this."},
+        ]
+        report.notebooks, report.cells = {"sums": store.put_blob(answered)}, {"sums": cells.as_json()}
+        store.items_finished(job.id, [(report, "worker")])
+        entry = Entry(row.username, row.received_at, {}, {"sums": answered}, {"sums": cells})
+        CourseGradebook(places, "ict101").write_reports("sums", [entry])
+    store.mark_in_gradebook([row.id for row in handed_in])
+    store.finish_job(job.id, "done")
+    release_feedback(store, places, "ict101", "sums", by="teacher", students=("alice",), unmarked_too=True)
+
+
+@pytest.fixture
+def sums(school: Class, tmp_path: Path) -> Class:
+    """The class with `put_sums`."""
+    put_sums(school, tmp_path)
+    return school
+
+
+@pytest.fixture(scope="module")
+def served_sums(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Served:
+    """The served class with `put_sums`."""
+    put_sums(served.school, tmp_path_factory.mktemp("sums"))
+    return served
 
 
 @dataclass

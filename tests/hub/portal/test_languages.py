@@ -44,12 +44,16 @@ JINJA = {
 }
 FRAME = {"base.html", "parts.html"}
 INSTRUCTORS_PAGES = {  # English as a whole, so far
+    "again.html",
     "announcements.html",
     "course.html",
     "grading.html",
+    "inquiries.html",
+    "inquiry.html",
     "insight_course.html",
     "insight_wait.html",
     "insight_lab.html",
+    "marking.html",
     "people.html",
     "person.html",
     "person_fields.html",
@@ -67,8 +71,11 @@ INSTRUCTORS_MODULES = {  # only instructors and operators read what these say
     "mailings.py",
     "progress.py",
     "pages/announcements.py",  # a student's page has no form
+    "pages/grading.py",
+    "pages/inquiries.py",
     "pages/insight.py",
     "pages/instructor.py",
+    "pages/marking.py",
     "pages/people.py",
 }
 SCRIPT = "<script>alert(1)"
@@ -257,6 +264,14 @@ def students_pages(school: Any, browser: Any) -> dict[str, str]:
         "no receipt": browser.post("receipts/verify", receipt="hello").text,
         "not running": browser.get("starting/data?course=ict101&lab=lab-one").text,
         "error": browser.get("no/such/page").text,
+        "no reason": browser.post(f"feedback/{school.alices.id}/inquiries", exercise="split").text,
+        "long reason": browser.post(f"feedback/{school.alices.id}/inquiries", reason="x" * 2001).text,
+        "no exercise": browser.post(
+            f"feedback/{school.alices.id}/inquiries", exercise="none", reason="x"
+        ).text,
+        "asked already": browser.post(
+            f"feedback/{school.alices.id}/inquiries", exercise="mask", reason="x"
+        ).text,
         "refused": browser.post("servers/base/stop", csrf="wrong").text,
     }
 
@@ -268,6 +283,17 @@ def fill(school: Any) -> None:
     """
     school.store.submit("ict101", "lab-one", "alice", b"PK later")
     school.store.announce("ict101", f"Exam {SCRIPT}", f"On Friday {SCRIPT}", by="teacher")
+    inquiry = school.store.inquiries_about(school.alices.id)[0][0].id  # with every step there is
+    school.store.answer_inquiry(inquiry, by="teacher", text=f"It is. {SCRIPT}", points=(8, 9))
+    school.store.close_inquiry(inquiry, by="alice")
+    school.store.reopen_inquiry(inquiry, by="alice", reason=f"Thank you {SCRIPT}")
+    school.store.answer_inquiry(inquiry, by="teacher", text="Gladly.")
+    marked = school.store.blob(school.store.feedback_of(school.alices.id).sha256).read_bytes()
+    told = [
+        {"exercise": name, "points": 9, "max_points": 10, "message": "", "by_hand": True, "comment": SCRIPT}
+        for name in ("split", "mask")
+    ]
+    school.store.release_feedback(school.alices.id, marked, "teacher", 18, 20, exercises=told)
     weak(school)
     school.store.release(
         "ict101",
@@ -426,7 +452,8 @@ def test_what_people_wrote_stays_escaped_within_translated_sentences(
 
 
 @pytest.mark.parametrize(
-    "page", ["", "/insight", "/labs/lab-one", "/labs/lab-one/insight", "/people", "/announcements"]
+    "page",
+    ["", "/insight", "/labs/lab-one", "/labs/lab-one/insight", "/people", "/announcements", "/inquiries/1"],
 )
 def test_a_page_that_nobody_translated_is_english_as_a_whole(visit: Any, school: Any, page: str) -> None:
     teacher = visit("teacher")

@@ -59,6 +59,20 @@ LET_IN = {
     "GET /courses/{course}/insight": HELPERS,
     "GET /courses/{course}/labs/{lab}/insight": HELPERS,
     "GET /courses/{course}/students/{username}": HELPERS,
+    "POST /feedback/{submission_id}/inquiries": {"alice"},  # about one's own mark
+    "POST /inquiries/{number}/reopen": {"alice"},
+    "POST /inquiries/{number}/withdraw": {"alice"},
+    "GET /courses/{course}/inquiries": HELPERS,
+    "GET /courses/{course}/inquiries/{number}": HELPERS,
+    "POST /courses/{course}/inquiries/{number}/answer": HELPERS,
+    "POST /courses/{course}/inquiries/{number}/close": HELPERS,
+    "GET /courses/{course}/labs/{lab}/again": HELPERS,
+    "GET /courses/{course}/labs/{lab}/marks.csv": HELPERS,
+    "GET /courses/{course}/labs/{lab}/students/{username}": HELPERS,
+    "POST /courses/{course}/labs/{lab}/students/{username}": HELPERS,
+    "GET /courses/{course}/labs/{lab}/students/{username}/{page}.html": HELPERS,
+    "POST /courses/{course}/labs/{lab}/students/{username}/feedback": TEACHER,
+    "GET /courses/{course}/export.csv": HELPERS,
     "GET /courses/{course}/people": TEACHER,
     "POST /courses/{course}/people": TEACHER,
     "GET /courses/{course}/people/{username}": TEACHER,
@@ -119,6 +133,9 @@ FIELDS_MISSING = {  # let in, and told what is missing: the form is empty here
     "POST /courses/{course}/questions/{number}",
     "POST /courses/{course}/questions/{number}/show",
     "POST /courses/{course}/questions/{number}/withdraw",
+    "POST /courses/{course}/inquiries/{number}/answer",
+    "POST /feedback/{submission_id}/inquiries",
+    "POST /inquiries/{number}/reopen",
     "POST /language",
 }
 FROM_ELSEWHERE = {
@@ -146,12 +163,15 @@ class Route:
         return "/api/" in self.name
 
 
+_BEFORE = re.compile(r"[^/]+(?=/\{number\})")  # in an address: what is numbered
+
+
 def routes_of(app: FastAPI, school: Any) -> list[Route]:
     values = {
-        "course": "ict101", "lab": "lab-one", "page": "lab-one", "server": "base", "name": "style.css",
+        "course": "ict101", "lab": "sums", "page": "sums", "server": "base", "name": "style.css",
         "username": "alice", "student": "alice", "submission_id": school.alices.id,
-        "number": school.store.jobs("ict101")[0].id, "q": "alice", "section": "A", "state": "graded",
-        "mine": "yes", "exercise": "mask",
+        "q": "alice", "section": "A", "state": "by hand", "mine": "yes", "exercise": "mask",
+        "sort": "points", "submission": "0" * 32,
     }  # fmt: skip
     found = []
     for path, methods in app.openapi()["paths"].items():
@@ -159,7 +179,14 @@ def routes_of(app: FastAPI, school: Any) -> list[Route]:
             asked = [each["name"] for each in operation.get("parameters", []) if each["in"] == "query"]
             query = "&".join(f"{name}={values[name]}" for name in asked if name != "page")  # here a number
             name = f"{method.upper()} {path.removeprefix(PREFIX)}"
-            found.append(Route(name, method.upper(), path.format(**values) + (f"?{query}" if query else "")))
+            number = school.numbers.get((_BEFORE.search(path) or [""])[0])
+            found.append(
+                Route(
+                    name,
+                    method.upper(),
+                    path.format(**values, number=number) + (f"?{query}" if query else ""),
+                )
+            )
     last = {name: at for at, name in enumerate(LAST, 1)}
     return sorted(found, key=lambda route: (last.get(route.name, 0), route.method != "GET"))
 
@@ -190,12 +217,19 @@ class Site:
 
 
 @pytest.fixture
-def site(school: Any, tiny_hub: Any) -> Iterator[Site]:
-    """A portal whose jobs end at once."""
+def site(sums: Any, school: Any, tiny_hub: Any) -> Iterator[Site]:
+    """A portal whose jobs end at once; alice's are those of the lab that is in the gradebook."""
+    school.alices = school.store.submissions_of("alice", "ict101", "sums")[0]
     hub = HubClient(f"{tiny_hub.url}/hub/api", client_id="service-portal", client_secret="s")
     jobs = Jobs(school.store, school.settings, (sys.executable, "-c", ""))
-    told = school.store.announce("ict101", "Welcome", "To all.", by="teacher")
-    assert told.id == school.store.jobs("ict101")[0].id == school.asked  # one {number} serves all
+    school.numbers = {
+        "jobs": school.store.jobs("ict101")[0].id,
+        "{lab}": school.store.jobs("ict101")[0].id,
+        "announcements": school.store.announce("ict101", "Welcome", "To all.", by="teacher").id,
+        "inquiries": school.store.inquire(school.alices, "why", "Alice asks.").id,
+        "questions": school.asked,
+        "{course}": school.asked,
+    }
     app = create_app(school.settings, school.store, hub, jobs=jobs)
     alices = [
         school.alices.id, school.alices.receipt, "alice@example.org", "Alice ",
@@ -236,7 +270,8 @@ def record_of(store: Any) -> list[Any]:
     said = [(row.title, row.withdrawn_at) for row in store.announcements("ict101")]
     teacher = Person("teacher", frozenset({"formgrade-ict101"}))
     asked = store.questions("ict101", teacher, Wanted(), 0, 50)
-    return [releases, jobs, [row.id for row in store.submissions("ict101")], people, said, asked]
+    doubted = [(row.state, len(store.inquiry(row.id)[1])) for row in store.inquiries("ict101")]
+    return [releases, jobs, [row.id for row in store.submissions("ict101")], people, said, asked, doubted]
 
 
 def test_every_route_is_in_the_table(site: Site) -> None:

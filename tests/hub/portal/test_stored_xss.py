@@ -125,7 +125,12 @@ def planted(served: Any) -> Any:
         "never-cleaned.html": f"<!DOCTYPE html>{hostile('feedback')}".encode(),
         f"{FILE_NAME}.html": written.encode(),
     }
-    store.release_feedback(submission.id, pack(pages), hostile("by"), points=1, max_points=2)
+    told = {"exercise": hostile("told"), "points": 1.0, "max_points": 2.0, "message": "", "by_hand": True}
+    store.release_feedback(
+        submission.id, pack(pages), hostile("by"), 1, 2, exercises=[{**told, "comment": hostile("comment")}]
+    )
+    inquiry = store.inquire(submission, hostile("asked")[:200], hostile("inquiry"))
+    store.answer_inquiry(inquiry.id, by=hostile("by")[:64], text=hostile("answer"))
     school.alices = submission
     ask_and_answer(school)
     return school
@@ -156,6 +161,7 @@ def addresses(walk: Any, school: Any) -> dict[str, str]:
         "evil lab": "labs/evil101/lab-one",
         "evil questions": "courses/evil101/questions/new?lab=lab-one",
         "questions found": f"courses/ict101/questions?q={urllib.parse.quote(CANARY)}",
+        "evil inquiry": f"courses/ict101/inquiries/{school.store.inquiries_about(submission)[0][0].id}",
         "evil grading": "courses/evil101/labs/lab-one",
         "never cleaned": f"feedback/{submission}/never-cleaned.html",
         "file name": f"feedback/{submission}/{urllib.parse.quote(FILE_NAME)}.html",
