@@ -20,8 +20,8 @@ from hub.portal.languages import later
 from hub.portal.login import Visitor
 from hub.portal.overview import LabRow, is_released, lab_rows, mark_of
 from hub.portal.pages.announcements import news_of
-from hub.portal.pages.questions import questions_at_home
 from hub.portal.pages.inquire import inquiry_news, inquiry_values, told_exercises
+from hub.portal.pages.questions import questions_at_home
 
 TRACKS = {
     "network": later("Networks"),
