@@ -79,6 +79,7 @@ class WorkLog(MarkLog):
                     released_by=by,
                     points=points,
                     max_points=max_points,
+                    read_at=None,
                 )
             )
         return feedback
