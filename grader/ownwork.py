@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime
 
 from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
 
 from grader.database import Database
 from grader.models import Feedback, LastStart, Submission
@@ -15,7 +17,8 @@ class OwnWorkLog(Database):
 
     def started(self, username: str, course: str, lab: str) -> None:
         """Note that a student starts a lab now."""
-        with self._write() as session:
+        # two presses at once: one of them has noted it
+        with contextlib.suppress(IntegrityError), self._write() as session:
             session.merge(LastStart(username=username, course=course, lab=lab, at=datetime.now(UTC)))
 
     def last_starts(self, username: str) -> dict[tuple[str, str], datetime]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from gettext import NullTranslations
 from pathlib import Path
 
@@ -68,6 +68,19 @@ class Language:
         )
         both = get_datetime_format("medium", locale=locale)
         return str(both).replace("{1}", date).replace("{0}", time)
+
+    def span(self, delta: timedelta) -> str:
+        """How long something is, in its two largest units, rounded down: nobody is promised a minute too many."""
+        minutes = max(0, int(delta.total_seconds())) // 60
+        counts = {"day": minutes // 1440, "hour": minutes // 60 % 24, "minute": minutes % 60}
+        largest = next((unit for unit, count in counts.items() if count), "minute")
+        units = {"day": ("day", "hour"), "hour": ("hour", "minute"), "minute": ("minute",)}[largest]
+        said = [
+            format_unit(counts[unit], f"duration-{unit}", length="long", locale=self.locale)
+            for unit in units
+            if counts[unit] or unit == largest
+        ]
+        return format_list(said, style="unit", locale=self.locale)
 
     def number(self, value: float) -> str:
         """A number, with two decimals at most."""

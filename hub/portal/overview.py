@@ -9,7 +9,7 @@ from typing import Literal
 
 from grader.models import Feedback, Release, Report, Submission
 
-State = Literal["not started", "submitted", "graded", "feedback out"]
+State = Literal["not started", "working", "submitted", "graded", "feedback out"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class LabRow:
     overdue: bool
     marked: Submission | None  # the submission that mark and feedback are about
     mark: Mark | None
+    started_at: datetime | None = None  # the last time, through the portal
 
     @property
     def newest(self) -> Submission | None:
@@ -47,8 +48,13 @@ def lab_rows(
     graded: Iterable[str],
     feedback: Mapping[str, Feedback],
     now: datetime,
+    started: Mapping[str, datetime] | None = None,
 ) -> list[LabRow]:
-    """A student's labs. `graded`: ids of submissions with a report. A mark is shown with its feedback only."""
+    """A student's labs. `graded`: ids of submissions with a report. `started`: lab -> when it was started last.
+
+    A mark is shown with its feedback only.
+    """
+    starts = started or {}
     by_lab: dict[str, list[Submission]] = {}
     for submission in submissions:
         by_lab.setdefault(submission.lab, []).append(submission)
@@ -63,10 +69,11 @@ def lab_rows(
             LabRow(
                 release=release,
                 submissions=tuple(mine),
-                state=_state(mine, done, feedback),
+                state=_state(mine, done, feedback, release.lab in starts),
                 overdue=release.due_at is not None and not mine and release.due_at < now,
                 marked=marked,
                 mark=mark_of(feedback[marked.id]) if marked else None,
+                started_at=starts.get(release.lab),
             )
         )
     return rows
@@ -77,9 +84,11 @@ def by_due_time(releases: Iterable[Release]) -> list[Release]:
     return sorted(releases, key=lambda row: (row.due_at is None, row.due_at or row.released_at, row.title))
 
 
-def _state(mine: list[Submission], graded: set[str], feedback: Mapping[str, Feedback]) -> State:
+def _state(
+    mine: list[Submission], graded: set[str], feedback: Mapping[str, Feedback], started: bool
+) -> State:
     if not mine:
-        return "not started"
+        return "working" if started else "not started"
     if mine[-1].id in feedback:
         return "feedback out"
     return "graded" if mine[-1].id in graded else "submitted"

@@ -15,9 +15,10 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from hub.portal.compression import mask
-from hub.portal.headers import LIVE_POLICY
+from hub.portal.headers import LIVE_POLICY, SCRIPT_POLICY
 from hub.portal.languages import ENGLISH, Language, gettext, later, ngettext, speaking, spoken
 from hub.portal.login import Visitor
+from hub.portal.zones import readers_zone, shown_zone, showing
 from hub.settings import Settings
 
 HERE = Path(__file__).parent
@@ -69,6 +70,7 @@ class Render:
         self._jinja.filters |= {
             "moment": self.moment,
             "day": self.day,
+            "left": time_left,
             "size": size,
             "points": lambda value: spoken().number(value),
             "percent": lambda share: spoken().percent(share),
@@ -76,7 +78,7 @@ class Render:
         }
         self._jinja.globals |= {
             "site": settings.site.name,
-            "zone": settings.site.timezone,
+            "zone": shown_zone,
             "base": prefix,
             "hub": hub_prefix,
             "version": version,
@@ -96,21 +98,29 @@ class Render:
         values = {"refresh_s": 0, "live": False} | values
         values |= {"visitor": visitor, "notice": visitor.session.take_notice() if visitor else ""}
         values["form_token"] = mask(visitor.session.csrf) if visitor else ""
-        with speaking(spoken() if is_translated(template) else ENGLISH):
+        # Instructors' pages are English and have the site's times: what is typed there is in the site's zone too.
+        students = is_translated(template)
+        zone = readers_zone() if students else None
+        values["own_zone"] = students
+        values["ask_zone"] = students and visitor is not None and zone is None  # zone.js answers, once
+        with speaking(spoken() if students else ENGLISH), showing(zone or self._zone):
             page = HTMLResponse(self._jinja.get_template(template).render(values), status)
         if values["live"] or values["refresh_s"]:
             page.headers["Content-Security-Policy"] = LIVE_POLICY
+        elif values["ask_zone"]:
+            page.headers["Content-Security-Policy"] = SCRIPT_POLICY
         return page
 
     def moment(self, when: datetime) -> Markup:
-        """A moment in the site's time zone, exact for machines."""
+        """A moment in the time zone of the page, exact for machines; the site's outside of one."""
         return Markup('<time datetime="{}">{}</time>').format(
-            when.astimezone(UTC).isoformat(timespec="seconds"), spoken().moment(when, self._zone)
+            when.astimezone(UTC).isoformat(timespec="seconds"),
+            spoken().moment(when, shown_zone() or self._zone),
         )
 
     def day(self, when: datetime) -> Markup:
-        """The day of a moment in the site's time zone, for tables in which thousands of them stand."""
-        return _day(when.astimezone(self._zone).date())
+        """The day of a moment in the same time zone, for tables in which thousands of them stand."""
+        return _day(when.astimezone(shown_zone() or self._zone).date())
 
 
 @functools.lru_cache(maxsize=1000)
@@ -123,6 +133,11 @@ def is_translated(template: str) -> bool:
     """Whether a page has anything to translate; one without is English as a whole, with its dates and its frame."""
     source = (HERE / "templates" / template).read_text(encoding="utf-8")
     return "{% trans" in source or "_(" in source
+
+
+def time_left(when: datetime) -> str:
+    """How long it is until `when`, in words."""
+    return spoken().span(when - datetime.now(UTC))
 
 
 def size(count: int) -> Markup:

@@ -25,10 +25,12 @@ def walk(school: Any) -> dict[str, str]:
     return {
         "home": "",
         "catalogue": "catalogue",
+        "timezone": "timezone",
         "verify": "receipts/verify",
         "lab": "labs/ict101/lab-one",
         "starting": "starting/base?course=ict101&lab=lab-one",
         "alice receipt": f"submissions/{alice}/receipt",
+        "alice receipt verified": f"submissions/{alice}/receipt/verify",
         "alice receipt text": f"submissions/{alice}/receipt.txt",
         "alice feedback": f"feedback/{alice}",
         "alice notebook": f"feedback/{alice}/lab-one.html",
@@ -51,14 +53,18 @@ def walk(school: Any) -> dict[str, str]:
     }
 
 
-OWN = {"home", "catalogue", "verify", "progress"}
+OWN = {"home", "catalogue", "timezone", "verify", "progress"}
 LEARNER = OWN | {"lab", "starting", "announcements"}
+ALICES = {
+    *("alice receipt", "alice receipt text", "alice receipt verified", "alice feedback", "alice notebook"),
+}
 PEOPLE = {"people", "person", "removal", "roster", "roster file"}
 ALLOWED = {
-    "alice": LEARNER | {"alice receipt", "alice receipt text", "alice feedback", "alice notebook"},
+    "alice": LEARNER | ALICES,
     "bob": LEARNER | {"bob receipt"},  # his feedback is not released
     "teacher": LEARNER
-    | {"alice receipt", "alice receipt text", "alice feedback", "alice notebook", "bob receipt"}
+    | ALICES
+    | {"bob receipt"}
     | {"course", "grading", "student", "insight", "lab insight"}
     | PEOPLE,
     "prof": OWN | {"other course"},

@@ -37,6 +37,11 @@ LET_IN = {
     "GET /oauth_callback": NO_ONE,  # without a login under way
     "GET /": LOGGED_IN,
     "GET /catalogue": LOGGED_IN,
+    "GET /timezone": LOGGED_IN,
+    "POST /timezone": LOGGED_IN,
+    "POST /courses/{course}/open": TEACHER,
+    "POST /courses/{course}/join": CLASS,  # the course is not open: only who is in it already is led on
+    "POST /courses/{course}/leave": NO_ONE,  # likewise; test_open_courses.py has the open one
     "GET /progress": LOGGED_IN,  # their own
     "POST /language": LOGGED_IN,
     "GET /receipts/verify": LOGGED_IN,
@@ -48,6 +53,7 @@ LET_IN = {
     "GET /starting/{server}": CLASS,
     "GET /submissions/{submission_id}/receipt": ALICES,
     "GET /submissions/{submission_id}/receipt.txt": ALICES,
+    "GET /submissions/{submission_id}/receipt/verify": ALICES,
     "GET /feedback/{submission_id}": ALICES,
     "GET /feedback/{submission_id}/{page}.html": ALICES,
     "GET /courses/{course}": TEACHER,
@@ -101,6 +107,7 @@ FIELDS_MISSING = {  # let in, and told what is missing: the form is empty here
     "POST /courses/{course}/roster/apply",
     "POST /courses/{course}/announcements",
     "POST /language",
+    "POST /timezone",
 }
 FROM_ELSEWHERE = {
     "no page of ours": {},
@@ -132,6 +139,7 @@ def routes_of(app: FastAPI, school: Any) -> list[Route]:
         "course": "ict101", "lab": "lab-one", "page": "lab-one", "server": "base", "name": "style.css",
         "username": "alice", "student": "alice", "submission_id": school.alices.id,
         "number": school.store.jobs("ict101")[0].id, "q": "alice", "section": "A", "state": "graded",
+        "track": "network", "level": "1",
     }  # fmt: skip
     found = []
     for path, methods in app.openapi()["paths"].items():
@@ -214,6 +222,7 @@ def record_of(store: Any) -> list[Any]:
     jobs = [(job.id, job.state, job.cancel_requested_at) for job in store.jobs("ict101")]
     people = [(row.username, row.role, row.name, row.email, row.section) for row in store.members("ict101")]
     said = [(row.title, row.withdrawn_at) for row in store.announcements("ict101")]
+    said.append(store.course("ict101").open)
     return [releases, jobs, [row.id for row in store.submissions("ict101")], people, said]
 
 
