@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from babel import Locale, UnknownLocaleError, negotiate_locale
 from babel.core import get_global
-from babel.dates import format_skeleton, get_datetime_format
+from babel.dates import format_skeleton, format_timedelta, get_datetime_format
 from babel.lists import format_list
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import PoFileError, read_po
@@ -69,18 +70,20 @@ class Language:
         both = get_datetime_format("medium", locale=locale)
         return str(both).replace("{1}", date).replace("{0}", time)
 
-    def span(self, delta: timedelta) -> str:
-        """How long something is, in its two largest units, rounded down: nobody is promised a minute too many."""
+    def span(self, delta: timedelta) -> list[str]:
+        """How long something is, in its one or two largest units, rounded down: nobody is promised a minute too many."""
         minutes = max(0, int(delta.total_seconds())) // 60
-        counts = {"day": minutes // 1440, "hour": minutes // 60 % 24, "minute": minutes % 60}
-        largest = next((unit for unit, count in counts.items() if count), "minute")
-        units = {"day": ("day", "hour"), "hour": ("hour", "minute"), "minute": ("minute",)}[largest]
-        said = [
-            format_unit(counts[unit], f"duration-{unit}", length="long", locale=self.locale)
-            for unit in units
-            if counts[unit] or unit == largest
+        parts = [
+            ("day", timedelta(days=minutes // 1440)),
+            ("hour", timedelta(hours=minutes // 60 % 24)),
+            ("minute", timedelta(minutes=minutes % 60)),
         ]
-        return format_list(said, style="unit", locale=self.locale)
+        first = next((at for at, (_, length) in enumerate(parts) if length), 2)
+        return [
+            format_timedelta(length, granularity=unit, threshold=math.inf, locale=self.locale)
+            for at, (unit, length) in enumerate(parts[first : first + 2])
+            if length or not at
+        ]
 
     def number(self, value: float) -> str:
         """A number, with two decimals at most."""

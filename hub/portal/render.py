@@ -135,8 +135,8 @@ def is_translated(template: str) -> bool:
     return "{% trans" in source or "_(" in source
 
 
-def time_left(when: datetime) -> str:
-    """How long it is until `when`, in words."""
+def time_left(when: datetime) -> list[str]:
+    """How long it is until `when`, in words: the largest unit, and the next where there is something of it."""
     return spoken().span(when - datetime.now(UTC))
 
 

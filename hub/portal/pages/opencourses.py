@@ -1,4 +1,4 @@
-"""Open courses: an instructor opens and closes one, anybody with an account joins it, its students may leave."""
+"""Open courses: anybody with an account joins one, and its students may leave."""
 
 from __future__ import annotations
 
@@ -16,23 +16,9 @@ _Form = tuple[Visitor, dict[str, str]]
 
 
 def open_course_pages(desk: Desk) -> APIRouter:
-    """The forms of the catalogue, of the first page and of the page of people."""
+    """The forms of the catalogue and of the first page."""
     router = APIRouter(prefix="/courses/{course}")
     sent = Depends(desk.form)
-
-    @router.post("/open")
-    def open_or_close(course: str, form: _Form = sent) -> Response:
-        """Let anybody join, or nobody any more."""
-        visitor, fields = form
-        desk.taught(visitor, course)
-        is_open = "open" in fields
-        desk.store.set_open(course, is_open)
-        visitor.session.notice = (
-            "The course is open. Anybody with an account finds it in the catalogue and may join."
-            if is_open
-            else "The course is closed. Whoever is in it stays."
-        )
-        return desk.to("courses", course, "people")
 
     @router.post("/join")
     def join(course: str, form: _Form = sent) -> Response:
