@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from gettext import NullTranslations
 from pathlib import Path
+from typing import Literal
 
 from babel import Locale, UnknownLocaleError, negotiate_locale
 from babel.core import get_global
@@ -73,7 +74,7 @@ class Language:
     def span(self, delta: timedelta) -> list[str]:
         """How long something is, in its one or two largest units, rounded down: nobody is promised a minute too many."""
         minutes = max(0, int(delta.total_seconds())) // 60
-        parts = [
+        parts: list[tuple[Literal["day", "hour", "minute"], timedelta]] = [
             ("day", timedelta(days=minutes // 1440)),
             ("hour", timedelta(hours=minutes // 60 % 24)),
             ("minute", timedelta(minutes=minutes % 60)),

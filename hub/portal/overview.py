@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -48,13 +48,8 @@ def lab_rows(
     graded: Iterable[str],
     feedback: Mapping[str, Feedback],
     now: datetime,
-    started: Mapping[str, datetime] | None = None,
 ) -> list[LabRow]:
-    """A student's labs. `graded`: ids of submissions with a report. `started`: lab -> when it was started last.
-
-    A mark is shown with its feedback only.
-    """
-    starts = started or {}
+    """A student's labs. `graded`: ids of submissions with a report. A mark is shown with its feedback only."""
     by_lab: dict[str, list[Submission]] = {}
     for submission in submissions:
         by_lab.setdefault(submission.lab, []).append(submission)
@@ -69,14 +64,23 @@ def lab_rows(
             LabRow(
                 release=release,
                 submissions=tuple(mine),
-                state=_state(mine, done, feedback, release.lab in starts),
+                state=_state(mine, done, feedback),
                 overdue=release.due_at is not None and not mine and release.due_at < now,
                 marked=marked,
                 mark=mark_of(feedback[marked.id]) if marked else None,
-                started_at=starts.get(release.lab),
             )
         )
     return rows
+
+
+def with_starts(rows: Iterable[LabRow], starts: Mapping[tuple[str, str], datetime]) -> list[LabRow]:
+    """The same labs, each with when it was started last. `starts`: by course and lab."""
+    found = []
+    for row in rows:
+        at = starts.get((row.release.course, row.release.lab))
+        state: State = "working" if at and row.state == "not started" else row.state
+        found.append(replace(row, started_at=at, state=state))
+    return found
 
 
 def by_due_time(releases: Iterable[Release]) -> list[Release]:
@@ -84,11 +88,9 @@ def by_due_time(releases: Iterable[Release]) -> list[Release]:
     return sorted(releases, key=lambda row: (row.due_at is None, row.due_at or row.released_at, row.title))
 
 
-def _state(
-    mine: list[Submission], graded: set[str], feedback: Mapping[str, Feedback], started: bool
-) -> State:
+def _state(mine: list[Submission], graded: set[str], feedback: Mapping[str, Feedback]) -> State:
     if not mine:
-        return "working" if started else "not started"
+        return "not started"
     if mine[-1].id in feedback:
         return "feedback out"
     return "graded" if mine[-1].id in graded else "submitted"

@@ -18,7 +18,7 @@ from hub.portal.compression import mask
 from hub.portal.headers import LIVE_POLICY, SCRIPT_POLICY
 from hub.portal.languages import ENGLISH, Language, gettext, later, ngettext, speaking, spoken
 from hub.portal.login import Visitor
-from hub.portal.zones import readers_zone, shown_zone, showing
+from hub.portal.zones import readers_zone, showing, shown_zone
 from hub.settings import Settings
 
 HERE = Path(__file__).parent

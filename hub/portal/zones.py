@@ -48,7 +48,10 @@ def showing(zone: ZoneInfo) -> Iterator[None]:
 @functools.cache
 def zones_by_region() -> Mapping[str, tuple[str, ...]]:
     """The zones that people live in, by part of the world."""
-    regions = {region: tuple(sorted(each for each in _names() if each.startswith(f"{region}/"))) for region in _REGIONS}
+    regions = {
+        region: tuple(sorted(each for each in _names() if each.startswith(f"{region}/")))
+        for region in _REGIONS
+    }
     return regions | {"UTC": ("UTC",)}
 
 

@@ -18,7 +18,7 @@ from hub.portal.goon import MOST_DUE, due_next, go_on
 from hub.portal.headers import FEEDBACK_POLICY
 from hub.portal.languages import gettext as _
 from hub.portal.login import Visitor
-from hub.portal.overview import LabRow, is_released, lab_rows, mark_of
+from hub.portal.overview import LabRow, is_released, lab_rows, mark_of, with_starts
 from hub.portal.pages.announcements import news_of
 from hub.portal.paging import paged
 
@@ -46,7 +46,7 @@ def _home(router: APIRouter, desk: Desk) -> None:
         person, now = visitor.person, datetime.now(UTC)
         all_courses = store.courses()
         starts = store.last_starts(visitor.name)
-        courses = [
+        courses: list[dict[str, Any]] = [
             {"course": course, "labs": rows_of(desk, visitor, course.id, starts)}
             for course in all_courses
             if course.id in person.student_courses and course.id not in person.instructor_courses
@@ -117,14 +117,14 @@ def rows_of(
     store, name = desk.store, visitor.name
     submissions = store.submissions_of(name, course, lab)
     releases = store.releases(course, withdrawn=True) if lab is None else [store.find_release(course, lab)]
-    return lab_rows(
+    rows = lab_rows(
         releases,
         submissions,
         store.graded_ids(name, course),
         store.feedback_for(each.id for each in submissions),
         datetime.now(UTC),
-        {of: at for (where, of), at in starts.items() if where == course},
     )
+    return with_starts(rows, starts)
 
 
 def _new_feedback(

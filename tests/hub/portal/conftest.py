@@ -259,7 +259,7 @@ def visit(school: Class, tiny_hub: TinyHub) -> Iterator[Callable[..., Browser]]:
             hub = HubClient(f"{tiny_hub.url}/hub/api", client_id="service-portal", client_secret="s")
             app = create_app(school.settings, school.store, hub, mode=mode, **parts)
             client = stack.enter_context(TestClient(app, raise_server_exceptions=False))
-            client.cookies.set(ZONE_COOKIE, "UTC")  # as zone.js has said it on the first page
+            client.cookies.set(ZONE_COOKIE, "UTC", "testserver.local", PREFIX)  # as zone.js says it
             found = Browser(client)
             return found.login(name) if name else found
 
