@@ -53,7 +53,15 @@ def pages(store: Store) -> dict[str, list[str]]:
     read = next(
         row.id for row in store.submissions_of(student(0), COURSE) if store.feedback_of(row.id) is not None
     )
-    shared = ["", "catalogue", "receipts/verify", f"submissions/{read}/receipt", f"feedback/{read}"]
+    shared = [
+        "",
+        "catalogue",
+        "catalogue?q=ospf&track=network",
+        "timezone",
+        "receipts/verify",
+        f"submissions/{read}/receipt",
+        f"feedback/{read}",
+    ]
     asked = [
         f"courses/{COURSE}/questions",
         f"courses/{COURSE}/questions?q=mask&state=answered",

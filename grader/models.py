@@ -56,6 +56,7 @@ class Course(Base):
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     title: Mapped[str] = mapped_column(String(200))
     created_at: Mapped[datetime]
+    open: Mapped[bool] = mapped_column(default=False)  # anybody with an account may join
 
 
 class Member(Base):
@@ -187,6 +188,7 @@ class Feedback(Base):
     released_by: Mapped[str] = mapped_column(String(64))
     points: Mapped[float | None]  # as the gradebook had them at that moment
     max_points: Mapped[float | None]
+    read_at: Mapped[datetime | None]  # when the student opened it first
     # [{"exercise", "points", "max_points", "message", "by_hand", "comment"}] as the gradebook had them, if it knew
     exercises: Mapped[list[Any] | None]
 
@@ -222,6 +224,16 @@ class InquiryStep(Base):
     text: Mapped[str] = mapped_column(Text, default="")
     points_before: Mapped[float | None]  # of the exercise; with kind mark only
     points_after: Mapped[float | None]
+
+
+class LastStart(Base):
+    """When a student started a lab last."""
+
+    __tablename__ = "last_start"
+    username: Mapped[str] = mapped_column(String(64), primary_key=True)
+    course: Mapped[str] = mapped_column(ForeignKey("course.id"), primary_key=True)
+    lab: Mapped[str] = mapped_column(String(64), primary_key=True)
+    at: Mapped[datetime]
 
 
 class Announcement(Base):

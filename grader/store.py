@@ -16,9 +16,11 @@ from grader.blobs import Blobs
 from grader.classlog import ClassLog
 from grader.database import AlreadyThere, NotThere, RecordError, migrate, open_engine
 from grader.inquiries import InquiryLog
-from grader.memberlog import MemberLog, put_members
+from grader.memberlog import put_members
 from grader.models import Course, Member, Release, Submission
 from grader.names import check_course, check_lab, check_username
+from grader.opencourses import OpenCourseLog
+from grader.ownwork import OwnWorkLog
 from grader.people import ASSISTANT_PREFIX, INSTRUCTOR_PREFIX, STUDENT_PREFIX
 from grader.questions import QuestionLog
 from grader.receipts import Receipts
@@ -38,7 +40,7 @@ class TooMany(RecordError):
     """A student hands in too often."""
 
 
-class Store(ClassLog, MemberLog, AnnouncementLog, QuestionLog, InquiryLog):
+class Store(ClassLog, OpenCourseLog, OwnWorkLog, AnnouncementLog, QuestionLog, InquiryLog):
     """The record of one site. Methods are short transactions and may be called from any thread."""
 
     def __init__(self, engine: Engine, blobs: Blobs, receipts: Receipts, variants: Variants) -> None:

@@ -83,6 +83,7 @@ class WorkLog(MarkLog):
                     points=points,
                     max_points=max_points,
                     exercises=exercises,
+                    read_at=None,
                 )
             )
         return feedback

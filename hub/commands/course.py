@@ -30,6 +30,7 @@ def command() -> None:
     Example:
       ict course create ict102 --title "ICT 102, spring"
       ict course enrol ict102 roster.csv
+      ict course open ict102
     """
 
 
@@ -106,6 +107,41 @@ def enrol(settings: Settings, course: str, roster: Path, partial: bool, instruct
         raise click.exceptions.Exit(1)
 
 
+@command.command("open")
+@click.argument("course")
+@click.pass_obj
+def open_course(settings: Settings, course: str) -> None:
+    """Let anybody with an account join a course from the catalogue, and leave it.
+
+    \b
+    Example:
+      ict course open ict102
+    """
+    _set_open(settings, course, True)
+    click.echo(f"Course {course} is open. Anybody with an account finds it in the catalogue and may join.")
+
+
+@command.command("close")
+@click.argument("course")
+@click.pass_obj
+def close_course(settings: Settings, course: str) -> None:
+    """Let nobody join a course by themselves any more; whoever is in it stays.
+
+    \b
+    Example:
+      ict course close ict102
+    """
+    _set_open(settings, course, False)
+    click.echo(f"Course {course} is closed. Whoever is in it stays.")
+
+
+def _set_open(settings: Settings, course: str, is_open: bool) -> None:
+    try:
+        Store.open(settings.database_url, settings.places).set_open(course, is_open)
+    except RecordError as problem:
+        raise click.ClickException(str(problem)) from problem
+
+
 @command.command("list")
 @click.argument("course", required=False)
 @click.pass_obj
@@ -124,7 +160,7 @@ def show(settings: Settings, course: str | None) -> None:
             roles = Counter(m.role for m in members)
             click.echo(
                 f"{row.id:<24} {roles['student']:>4} students {roles['assistant']:>3} assistants "
-                f"{roles['instructor']:>3} instructors  {row.title}"
+                f"{roles['instructor']:>3} instructors  {row.title}{' (open)' if row.open else ''}"
             )
         return
     try:

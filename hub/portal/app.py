@@ -29,6 +29,7 @@ from hub.portal.languages import Languages, ReadersLanguage, later
 from hub.portal.languages import gettext as _
 from hub.portal.login import Login, LoginNeeded, Visitor
 from hub.portal.pages.announcements import announcement_pages
+from hub.portal.pages.catalogue import catalogue_pages
 from hub.portal.pages.grading import grading_pages
 from hub.portal.pages.inquire import inquire_pages
 from hub.portal.pages.inquiries import inquiry_pages
@@ -36,15 +37,18 @@ from hub.portal.pages.insight import insight_pages
 from hub.portal.pages.instructor import instructor_pages
 from hub.portal.pages.language import language_pages
 from hub.portal.pages.marking import marking_pages
+from hub.portal.pages.opencourses import open_course_pages
 from hub.portal.pages.people import people_pages
 from hub.portal.pages.progress import progress_pages
 from hub.portal.pages.questions import question_pages
 from hub.portal.pages.server import server_pages
 from hub.portal.pages.student import student_pages
+from hub.portal.pages.timezone import timezone_pages
 from hub.portal.progress import progress_routes
 from hub.portal.render import HERE, Render
 from hub.portal.sessions import Sessions
 from hub.portal.starts import Starts
+from hub.portal.zones import ReadersZone
 from hub.settings import Settings
 
 log = logging.getLogger("ictlabs.portal")
@@ -54,6 +58,7 @@ _STATIC = {
     "style.css": "text/css; charset=utf-8",
     "progress.js": "text/javascript; charset=utf-8",
     "follow.js": "text/javascript; charset=utf-8",
+    "zone.js": "text/javascript; charset=utf-8",
     "mark.svg": "image/svg+xml",
 }
 _OUR_FAULT = later(
@@ -111,10 +116,14 @@ def create_app(
     app = FastAPI(title="ICT Labs", openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(ReadersLanguage, languages=languages, api_prefix=f"{prefix}api/")
+    app.add_middleware(ReadersZone)
     app.add_middleware(Compression, api=f"{prefix}api/")
     below = prefix.rstrip("/")
     pages = (
         student_pages,
+        catalogue_pages,
+        open_course_pages,
+        timezone_pages,
         server_pages,
         instructor_pages,
         grading_pages,

@@ -10,6 +10,9 @@ PAGE_POLICY = (
     "frame-ancestors 'none'; base-uri 'none'"
 )
 LIVE_POLICY = f"{PAGE_POLICY}; script-src 'self'; connect-src 'self'"  # while there is something to listen to
+SCRIPT_POLICY = (
+    f"{PAGE_POLICY}; script-src 'self'"  # where a script of ours asks the browser for its time zone
+)
 # Feedback holds what a student made: an origin of its own, no script, nothing loaded, our own page around it at most.
 FEEDBACK_POLICY = (
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; base-uri 'none'; "

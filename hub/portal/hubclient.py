@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -16,6 +16,7 @@ from grader.people import Person
 from hub.portal.languages import gettext as _
 
 _CACHE_S = 10.0  # a change of groups takes effect within this time
+_REGROUPED_S = 30.0  # by then the hub has asked the record again, and this client the hub
 _MOST_CACHED = 5_000
 _MOST_EVENT_BYTES = 64 * 1024
 
@@ -63,6 +64,7 @@ class HubClient:
         self._secret = client_secret
         self._scopes = {f"access:services!service={service}", "access:services"}
         self._cache: dict[str, tuple[float, HubUser]] = {}
+        self._regrouped: dict[tuple[str, str], tuple[float, bool]] = {}
 
     async def close(self) -> None:
         """Close the connections."""
@@ -92,7 +94,7 @@ class HubClient:
         key = hashlib.sha256(token.encode()).hexdigest()
         cached = self._cache.get(key)
         if cached and not fresh and time.monotonic() - cached[0] < _CACHE_S:
-            return cached[1]
+            return self._as_regrouped(cached[1])
         self._cache.pop(key, None)
         answer = await self._ask("GET", "user", token=token)
         if answer.status_code in (401, 403):
@@ -116,7 +118,27 @@ class HubClient:
         if len(self._cache) >= _MOST_CACHED:
             del self._cache[next(iter(self._cache))]
         self._cache[key] = (time.monotonic(), user)
-        return user
+        return self._as_regrouped(user)
+
+    def regroup(self, name: str, group: str, *, inside: bool) -> None:
+        """Count a person in or out of a group at once: the record says so, and the hub asks it some seconds later."""
+        now = time.monotonic()
+        self._regrouped = {
+            who: (at, is_in) for who, (at, is_in) in self._regrouped.items() if now - at < _REGROUPED_S
+        }
+        self._regrouped[name, group] = (now, inside)
+
+    def _as_regrouped(self, user: HubUser) -> HubUser:
+        person, now = user.person, time.monotonic()
+        moved = {
+            group: inside
+            for (name, group), (at, inside) in self._regrouped.items()
+            if name == person.name and now - at < _REGROUPED_S
+        }
+        if not moved:
+            return user
+        groups = (person.groups - moved.keys()) | {group for group, inside in moved.items() if inside}
+        return replace(user, person=replace(person, groups=frozenset(groups)))
 
     async def start(self, token: str, name: str, server: str) -> None:
         """Ask for a server; returns when the hub took the wish or the server runs. Raises HubError."""

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import functools
 import io
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from gettext import NullTranslations
 from pathlib import Path
+from typing import Literal
 
 from babel import Locale, UnknownLocaleError, negotiate_locale
 from babel.core import get_global
-from babel.dates import format_skeleton, get_datetime_format
+from babel.dates import format_skeleton, format_timedelta, get_datetime_format
 from babel.lists import format_list
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import PoFileError, read_po
@@ -68,6 +70,21 @@ class Language:
         )
         both = get_datetime_format("medium", locale=locale)
         return str(both).replace("{1}", date).replace("{0}", time)
+
+    def span(self, delta: timedelta) -> list[str]:
+        """How long something is, in its one or two largest units, rounded down: nobody is promised a minute too many."""
+        minutes = max(0, int(delta.total_seconds())) // 60
+        parts: list[tuple[Literal["day", "hour", "minute"], timedelta]] = [
+            ("day", timedelta(days=minutes // 1440)),
+            ("hour", timedelta(hours=minutes // 60 % 24)),
+            ("minute", timedelta(minutes=minutes % 60)),
+        ]
+        first = next((at for at, (_, length) in enumerate(parts) if length), 2)
+        return [
+            format_timedelta(length, granularity=unit, threshold=math.inf, locale=self.locale)
+            for at, (unit, length) in enumerate(parts[first : first + 2])
+            if length or not at
+        ]
 
     def number(self, value: float) -> str:
         """A number, with two decimals at most."""

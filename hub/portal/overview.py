@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
 from grader.models import Feedback, Release, Report, Submission
 
-State = Literal["not started", "submitted", "graded", "feedback out"]
+State = Literal["not started", "working", "submitted", "graded", "feedback out"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class LabRow:
     overdue: bool
     marked: Submission | None  # the submission that mark and feedback are about
     mark: Mark | None
+    started_at: datetime | None = None  # the last time, through the portal
 
     @property
     def newest(self) -> Submission | None:
@@ -70,6 +71,16 @@ def lab_rows(
             )
         )
     return rows
+
+
+def with_starts(rows: Iterable[LabRow], starts: Mapping[tuple[str, str], datetime]) -> list[LabRow]:
+    """The same labs, each with when it was started last. `starts`: by course and lab."""
+    found = []
+    for row in rows:
+        at = starts.get((row.release.course, row.release.lab))
+        state: State = "working" if at and row.state == "not started" else row.state
+        found.append(replace(row, started_at=at, state=state))
+    return found
 
 
 def by_due_time(releases: Iterable[Release]) -> list[Release]:

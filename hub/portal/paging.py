@@ -65,16 +65,16 @@ class Sought:
 
     def among(self, people: Iterable[Someone]) -> list[Someone]:
         """Those who are looked for, in the order they came."""
-        words = _plain(self.text).split()
+        words = plain(self.text).split()
         return [
             each
             for each in people
             if (not self.section or each.section == self.section)
-            and all(word in _plain(f"{each.username} {each.name}") for word in words)
+            and all(word in plain(f"{each.username} {each.name}") for word in words)
         ]
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Letters without case and accents: `elodie` finds Élodie."""
     apart = unicodedata.normalize("NFKD", text.casefold())
     return "".join(letter for letter in apart if not unicodedata.combining(letter))

@@ -15,9 +15,10 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from hub.portal.compression import mask
-from hub.portal.headers import LIVE_POLICY
+from hub.portal.headers import LIVE_POLICY, SCRIPT_POLICY
 from hub.portal.languages import ENGLISH, Language, gettext, later, ngettext, speaking, spoken
 from hub.portal.login import Visitor
+from hub.portal.zones import readers_zone, showing, shown_zone
 from hub.settings import Settings
 
 HERE = Path(__file__).parent
@@ -41,6 +42,7 @@ BANNERS: Mapping[str, tuple[str, str]] = {
 _STATES = frozenset(
     (
         later("not started"),
+        later("working"),
         later("submitted"),
         later("graded"),
         later("feedback out"),
@@ -86,6 +88,7 @@ class Render:
         self._jinja.filters |= {
             "moment": self.moment,
             "day": self.day,
+            "left": time_left,
             "size": size,
             "points": lambda value: spoken().number(value),
             "percent": lambda share: spoken().percent(share),
@@ -94,7 +97,7 @@ class Render:
         }
         self._jinja.globals |= {
             "site": settings.site.name,
-            "zone": settings.site.timezone,
+            "zone": shown_zone,
             "base": prefix,
             "hub": hub_prefix,
             "version": version,
@@ -114,21 +117,29 @@ class Render:
         values = {"refresh_s": 0, "live": False} | values
         values |= {"visitor": visitor, "notice": visitor.session.take_notice() if visitor else ""}
         values["form_token"] = mask(visitor.session.csrf) if visitor else ""
-        with speaking(spoken() if is_translated(template) else ENGLISH):
+        # Instructors' pages are English and have the site's times: what is typed there is in the site's zone too.
+        students = is_translated(template)
+        zone = readers_zone() if students else None
+        values["own_zone"] = students
+        values["ask_zone"] = students and visitor is not None and zone is None  # zone.js answers, once
+        with speaking(spoken() if students else ENGLISH), showing(zone or self._zone):
             page = HTMLResponse(self._jinja.get_template(template).render(values), status)
         if values["live"] or values["refresh_s"]:
             page.headers["Content-Security-Policy"] = LIVE_POLICY
+        elif values["ask_zone"]:
+            page.headers["Content-Security-Policy"] = SCRIPT_POLICY
         return page
 
     def moment(self, when: datetime) -> Markup:
-        """A moment in the site's time zone, exact for machines."""
+        """A moment in the time zone of the page, exact for machines; the site's outside of one."""
         return Markup('<time datetime="{}">{}</time>').format(
-            when.astimezone(UTC).isoformat(timespec="seconds"), spoken().moment(when, self._zone)
+            when.astimezone(UTC).isoformat(timespec="seconds"),
+            spoken().moment(when, shown_zone() or self._zone),
         )
 
     def day(self, when: datetime) -> Markup:
-        """The day of a moment in the site's time zone, for tables in which thousands of them stand."""
-        return _day(when.astimezone(self._zone).date())
+        """The day of a moment in the same time zone, for tables in which thousands of them stand."""
+        return _day(when.astimezone(shown_zone() or self._zone).date())
 
 
 @functools.lru_cache(maxsize=1000)
@@ -146,6 +157,11 @@ def is_translated(template: str) -> bool:
 def state_word(name: str) -> str:
     """A state in the reader's language; what pages do not name comes back as it is."""
     return gettext(name) if name in _STATES else name
+
+
+def time_left(when: datetime) -> list[str]:
+    """How long it is until `when`, in words: the largest unit, and the next where there is something of it."""
+    return spoken().span(when - datetime.now(UTC))
 
 
 def size(count: int) -> Markup:

@@ -128,3 +128,22 @@ def test_list_shows_courses_and_people(settings: Settings, store: Store, tmp_pat
     assert "ict102" in courses.output
     assert "1 students" in courses.output
     assert "carol@academy.example" in people.output
+
+
+def test_a_course_is_opened_and_closed(settings: Settings, store: Store) -> None:
+    opened = run(settings, "open", "ict102")
+    listed = run(settings, "list")
+    was_open = store.course("ict102").open
+    closed = run(settings, "close", "ict102")
+
+    assert (opened.exit_code, closed.exit_code) == (0, 0)
+    assert "ICT 102 (open)" in listed.output
+    assert was_open
+    assert not store.course("ict102").open
+
+
+def test_a_course_that_is_not_there_is_not_opened(settings: Settings, store: Store) -> None:
+    result = run(settings, "open", "nothing")
+
+    assert result.exit_code == 1
+    assert "There is no course nothing." in result.output

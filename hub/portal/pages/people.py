@@ -66,6 +66,20 @@ def _list(router: APIRouter, desk: Desk) -> None:
         visitor.session.notice = f"{row.username} is in the course. {_SOON}"
         return desk.to("courses", course, "people")
 
+    @router.post("/open")
+    def open_or_close(course: str, form: _Form = sent) -> Response:
+        """Let anybody with an account join, or nobody any more."""
+        visitor, fields = form
+        desk.taught(visitor, course)
+        is_open = "open" in fields
+        desk.store.set_open(course, is_open)
+        visitor.session.notice = (
+            "The course is open. Anybody with an account finds it in the catalogue and may join."
+            if is_open
+            else "The course is closed. Whoever is in it stays."
+        )
+        return desk.to("courses", course, "people")
+
     @router.get("/roster.csv")
     def download(course: str, visitor: Visitor = who) -> Response:
         """Everybody in the course, as a roster."""

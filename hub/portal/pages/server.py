@@ -54,7 +54,9 @@ def _starting(router: APIRouter, desk: Desk) -> None:
             raise HTTPException(
                 409, _("This lab is no longer offered. Ask your instructor to release it again.")
             )
-        return await _begin(desk, form[0], release.environment, {"course": course, "lab": lab})
+        answer = await _begin(desk, form[0], release.environment, {"course": course, "lab": lab})
+        await asyncio.to_thread(desk.store.started, form[0].name, course, lab)
+        return answer
 
     @router.post("/courses/{course}/formgrader")
     async def formgrader(course: str, form: _Form = sent) -> Response:

@@ -1,11 +1,11 @@
-"""A student's pages: labs with their state, the catalogue, submissions and receipts, mark and feedback."""
+"""A student's pages: where to go on, labs with their state, submissions and receipts, mark and feedback."""
 
 from __future__ import annotations
 
 import zipfile
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import quote
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import PlainTextResponse, Response
@@ -14,26 +14,18 @@ from grader.archives import ArchiveTooLarge, read_member
 from grader.models import Feedback
 from grader.receipts import ReceiptRefused
 from hub.portal.desk import Desk, no_page
+from hub.portal.goon import MOST_DUE, due_next, go_on
 from hub.portal.headers import FEEDBACK_POLICY
 from hub.portal.languages import gettext as _
-from hub.portal.languages import later
 from hub.portal.login import Visitor
-from hub.portal.overview import LabRow, is_released, lab_rows, mark_of
+from hub.portal.overview import LabRow, is_released, lab_rows, mark_of, with_starts
 from hub.portal.pages.announcements import news_of
 from hub.portal.pages.inquire import inquiry_news, inquiry_values, told_exercises
 from hub.portal.pages.questions import questions_at_home
+from hub.portal.paging import paged
 
-TRACKS = {
-    "network": later("Networks"),
-    "linux": later("Linux"),
-    "security": later("Security"),
-    "database": later("Databases"),
-    "cloud": later("Cloud"),
-    "ai": later("Artificial intelligence"),
-    "wireless": later("Wireless"),
-    "iot": later("Internet of things"),
-    "programming": later("Programming"),
-}
+_NEW_FEEDBACK = timedelta(days=14)
+_MOST_NEW = 5  # on the first page; a lab's own page has all
 _MOST_FEEDBACK_BYTES = 30_000_000  # one notebook's page, unpacked
 
 
@@ -52,11 +44,13 @@ def _home(router: APIRouter, desk: Desk) -> None:
 
     @router.get("/")
     def home(visitor: Visitor = who) -> Response:
-        """Courses and labs."""
-        person = visitor.person
-        courses = [
-            {"course": course, "labs": rows_of(desk, visitor, course.id)}
-            for course in store.courses()
+        """Where to go on, what is due next, what is new, then courses and labs."""
+        person, now = visitor.person, datetime.now(UTC)
+        all_courses = store.courses()
+        starts = store.last_starts(visitor.name)
+        courses: list[dict[str, Any]] = [
+            {"course": course, "labs": rows_of(desk, visitor, course.id, starts)}
+            for course in all_courses
             if course.id in person.student_courses - person.helped_courses
         ]
         taught = [
@@ -65,78 +59,105 @@ def _home(router: APIRouter, desk: Desk) -> None:
                 "labs": len(store.releases(course.id)),
                 "students": store.count_students(course.id),
             }
-            for course in store.courses()
+            for course in all_courses
             if course.id in person.helped_courses
         ]
         servers = {name: visitor.user.server_state(name) for name in sorted(visitor.user.servers) if name}
         running = {name: state for name, state in servers.items() if state != "off"}
+        rows = [row for each in courses for row in each["labs"]]
         return render.page(
             "home.html",
             visitor,
             courses=courses,
             taught=taught,
             servers=running,
+            go_on=go_on(rows, {name for name, state in running.items() if state == "ready"}, now),
+            due_rows=due_next(rows, now)[:MOST_DUE],
+            new_feedback=_new_feedback(desk, visitor, rows, now),
             notes=desk.catalogue.notes() if courses else {},
             news=news_of(desk, visitor),
+            open_courses=bool(store.open_courses()) if not courses and not taught else False,
             **questions_at_home(desk, visitor),
             inquiry_news=inquiry_news(desk, visitor),
         )
 
-    @router.get("/catalogue")
-    def catalogue(visitor: Visitor = who) -> Response:
-        """Every lab there is, with what it takes and gives."""
-        released: dict[str, list[tuple[str, str]]] = {}
-        for course in sorted(visitor.person.courses):
-            teaches = course in visitor.person.helped_courses
-            for release in store.releases(course):
-                way = ("courses", course, "labs", release.lab) if teaches else ("labs", course, release.lab)
-                path = "/".join(quote(part, safe="") for part in way)
-                released.setdefault(release.lab, []).append((course, path))
-        return render.page(
-            "catalogue.html",
-            visitor,
-            entries=desk.catalogue.entries(),
-            notes=desk.catalogue.notes(),
-            tracks=TRACKS,
-            released=released,
-        )
-
     @router.get("/labs/{course}/{lab}")
-    def lab_page(course: str, lab: str, visitor: Visitor = who) -> Response:
-        """One lab: what was handed in, with receipts."""
+    def lab_page(course: str, lab: str, page: int = 1, visitor: Visitor = who) -> Response:
+        """One lab: what it asks, marks by exercise, what was handed in, with receipts."""
         desk.release(visitor, course, lab)
-        row = next((row for row in rows_of(desk, visitor, course) if row.release.lab == lab), None)
+        starts = store.last_starts(visitor.name)
+        row = next(iter(rows_of(desk, visitor, course, starts, lab)), None)
         if row is None:
             raise no_page()
-        feedback = store.feedback_for(each.id for each in row.submissions)
+        shown = paged(row.submissions[::-1], page)
+        found = store.feedback_of(row.marked.id) if row.marked else None
+        exercises = told_exercises(desk, row.marked, found) if row.marked and found else []
+        if found and found.read_at is None:
+            store.feedback_read(found.submission_id)
+        entry = desk.catalogue.entries().get(lab)
         return render.page(
             "lab.html",
             visitor,
             course=store.course(course),
             row=row,
-            feedback=feedback,
-            entry=desk.catalogue.entries().get(lab),
+            now=datetime.now(UTC),
+            shown=shown,
+            feedback=store.feedback_for(each.id for each in shown.rows),
+            exercises=exercises,
+            differs=_differs(exercises, found),
+            entry=entry,
+            titles={each.id: each.title for each in entry.lab.exercise} if entry else {},
             note=desk.catalogue.notes().get(lab, ""),
         )
 
 
-def rows_of(desk: Desk, visitor: Visitor, course: str) -> list[LabRow]:
-    """A person's own labs of one course."""
+def rows_of(
+    desk: Desk,
+    visitor: Visitor,
+    course: str,
+    starts: Mapping[tuple[str, str], datetime],
+    lab: str | None = None,
+) -> list[LabRow]:
+    """A person's own labs of one course, or one of them. `starts`: when they started which lab last."""
     store, name = desk.store, visitor.name
-    submissions = store.submissions_of(name, course)
-    return lab_rows(
-        store.releases(course, withdrawn=True),
+    submissions = store.submissions_of(name, course, lab)
+    releases = store.releases(course, withdrawn=True) if lab is None else [store.find_release(course, lab)]
+    rows = lab_rows(
+        releases,
         submissions,
         store.graded_ids(name, course),
         store.feedback_for(each.id for each in submissions),
         datetime.now(UTC),
     )
+    return with_starts(rows, starts)
+
+
+def _new_feedback(
+    desk: Desk, visitor: Visitor, rows: Sequence[LabRow], now: datetime
+) -> list[dict[str, Any]]:
+    """Feedback of the last days that this student has not opened, in the courses they are in."""
+    by_lab = {(row.release.course, row.release.lab): row for row in rows}
+    unread = desk.store.unread_feedback(visitor.name, since=now - _NEW_FEEDBACK, most=_MOST_NEW)
+    return [
+        {"submission": submission, "feedback": feedback, "mark": mark_of(feedback), "release": row.release}
+        for submission, feedback in unread
+        if (row := by_lab.get((submission.course, submission.lab)))
+    ]
 
 
 def _receipts(router: APIRouter, desk: Desk) -> None:
     who = Depends(desk.visitor)
     sent = Depends(desk.form)
     store, render = desk.store, desk.render
+
+    def checked(visitor: Visitor, text: str) -> Response:
+        stated: dict[str, Any] | None = None
+        refused = ""
+        try:
+            stated = store.receipts.verify(text)
+        except ReceiptRefused as error:
+            refused = _(str(error))
+        return render.page("verify.html", visitor, text=text, stated=stated, refused=refused)
 
     @router.get("/submissions/{submission_id}/receipt")
     def receipt(submission_id: str, visitor: Visitor = who) -> Response:
@@ -153,6 +174,12 @@ def _receipts(router: APIRouter, desk: Desk) -> None:
             submission.receipt + "\n", headers={"Content-Disposition": f'attachment; filename="{name}"'}
         )
 
+    @router.get("/submissions/{submission_id}/receipt/verify")
+    def verify_own(submission_id: str, visitor: Visitor = who) -> Response:
+        """Have a receipt checked that the site still has, as if it were pasted."""
+        submission = desk.own_submission(visitor, submission_id)
+        return checked(visitor, submission.receipt)
+
     @router.get("/receipts/verify")
     def ask(visitor: Visitor = who) -> Response:
         """Paste a receipt to have it checked."""
@@ -162,14 +189,7 @@ def _receipts(router: APIRouter, desk: Desk) -> None:
     def verify(form: tuple[Visitor, dict[str, str]] = sent) -> Response:
         """Say what a receipt states, if this site signed it."""
         visitor, fields = form
-        text = fields.get("receipt", "").strip()
-        stated: dict[str, Any] | None = None
-        refused = ""
-        try:
-            stated = store.receipts.verify(text)
-        except ReceiptRefused as error:
-            refused = _(str(error))
-        return render.page("verify.html", visitor, text=text, stated=stated, refused=refused)
+        return checked(visitor, fields.get("receipt", "").strip())
 
 
 def _feedback(router: APIRouter, desk: Desk) -> None:
@@ -187,6 +207,8 @@ def _feedback(router: APIRouter, desk: Desk) -> None:
         """Mark, marks and messages of each exercise, and the way to the marked notebook."""
         submission = desk.own_submission(visitor, submission_id)
         found = released(visitor, submission_id)
+        if found.read_at is None and visitor.name == submission.username:
+            store.feedback_read(submission.id)
         report, exercises = store.report(submission.id), told_exercises(desk, submission, found)
         return render.page(
             "feedback.html",
@@ -198,7 +220,7 @@ def _feedback(router: APIRouter, desk: Desk) -> None:
             report=report if report and is_released(report, found) else None,
             pages=_pages(desk, found),
             exercises=exercises,
-            differs=sum(each["points"] or 0 for each in exercises) != found.points,
+            differs=_differs(exercises, found),
             **inquiry_values(desk, visitor, submission, found, exercises),
         )
 
@@ -218,6 +240,11 @@ def _feedback(router: APIRouter, desk: Desk) -> None:
             media_type="text/html; charset=utf-8",
             headers={"Content-Security-Policy": FEEDBACK_POLICY, "X-Frame-Options": "SAMEORIGIN"},
         )
+
+
+def _differs(exercises: list[dict[str, Any]], feedback: Feedback | None) -> bool:
+    """Whether a mark is not the sum of what is told of its exercises."""
+    return feedback is not None and sum(each["points"] or 0 for each in exercises) != feedback.points
 
 
 def _pages(desk: Desk, feedback: Feedback) -> list[str]:

@@ -36,6 +36,7 @@ from grader.store import MemberRow, Store
 from hub.portal.app import create_app
 from hub.portal.hubclient import HubClient
 from hub.portal.jobs import Jobs
+from hub.portal.zones import ZONE_COOKIE
 from hub.settings import Settings, SiteSettings
 
 PREFIX = "/services/portal/"
@@ -328,6 +329,7 @@ def visit(school: Class, tiny_hub: TinyHub) -> Iterator[Callable[..., Browser]]:
             hub = HubClient(f"{tiny_hub.url}/hub/api", client_id="service-portal", client_secret="s")
             app = create_app(school.settings, school.store, hub, mode=mode, **parts)
             client = stack.enter_context(TestClient(app, raise_server_exceptions=False))
+            client.cookies.set(ZONE_COOKIE, "UTC", "testserver.local", PREFIX)  # as zone.js says it
             found = Browser(client)
             return found.login(name) if name else found
 
@@ -408,7 +410,8 @@ def at(window: Chromium, served: Served) -> Iterator[Callable[..., Page]]:
     with contextlib.ExitStack() as stack:
 
         def page(name: str, **how: Any) -> Page:
-            context = window.new_context(**how)
+            # the site's zone: else the first page loads once more, in the reader's
+            context = window.new_context(**{"timezone_id": "UTC"} | how)
             stack.callback(context.close)
             context.add_cookies([{"name": "who", "value": name, "domain": "127.0.0.1", "path": "/"}])
             found = context.new_page()

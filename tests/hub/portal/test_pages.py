@@ -25,10 +25,12 @@ def walk(school: Any) -> dict[str, str]:
     return {
         "home": "",
         "catalogue": "catalogue",
+        "timezone": "timezone",
         "verify": "receipts/verify",
         "lab": "labs/ict101/lab-one",
         "starting": "starting/base?course=ict101&lab=lab-one",
         "alice receipt": f"submissions/{alice}/receipt",
+        "alice receipt verified": f"submissions/{alice}/receipt/verify",
         "alice receipt text": f"submissions/{alice}/receipt.txt",
         "alice feedback": f"feedback/{alice}",
         "alice notebook": f"feedback/{alice}/lab-one.html",
@@ -59,15 +61,17 @@ def walk(school: Any) -> dict[str, str]:
     }
 
 
-OWN = {"home", "catalogue", "verify", "progress"}
+OWN = {"home", "catalogue", "timezone", "verify", "progress"}
 LEARNER = OWN | {"lab", "starting", "announcements", "questions", "ask"}
+ALICES = {
+    *("alice receipt", "alice receipt text", "alice receipt verified", "alice feedback", "alice notebook"),
+}
 PEOPLE = {"people", "person", "removal", "roster", "roster file"}
-MARKED = {"alice receipt", "alice receipt text", "alice feedback", "alice notebook", "bob receipt"}
+MARKED = ALICES | {"bob receipt"}
 HELPED = MARKED | {"course", "grading", "student", "insight", "lab insight", "question"}
 HELPED |= {"again", "marking", "lab marks", "inquiries", "inquiry"}
 ALLOWED = {
-    "alice": LEARNER
-    | {"alice receipt", "alice receipt text", "alice feedback", "alice notebook", "question"},
+    "alice": LEARNER | ALICES | {"question"},
     "bob": LEARNER | {"bob receipt"},  # his feedback is not released
     "teacher": LEARNER | HELPED | PEOPLE,
     "tutor": LEARNER | HELPED,

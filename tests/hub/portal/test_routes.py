@@ -40,6 +40,11 @@ LET_IN = {
     "GET /oauth_callback": NO_ONE,  # without a login under way
     "GET /": LOGGED_IN,
     "GET /catalogue": LOGGED_IN,
+    "GET /timezone": LOGGED_IN,
+    "POST /timezone": LOGGED_IN,
+    "POST /courses/{course}/open": TEACHER,
+    "POST /courses/{course}/join": CLASS,  # the course is not open: only who is in it already is led on
+    "POST /courses/{course}/leave": NO_ONE,  # likewise; test_open_courses.py has the open one
     "GET /progress": LOGGED_IN,  # their own
     "POST /language": LOGGED_IN,
     "GET /receipts/verify": LOGGED_IN,
@@ -51,6 +56,7 @@ LET_IN = {
     "GET /starting/{server}": CLASS,
     "GET /submissions/{submission_id}/receipt": ALICES,
     "GET /submissions/{submission_id}/receipt.txt": ALICES,
+    "GET /submissions/{submission_id}/receipt/verify": ALICES,
     "GET /feedback/{submission_id}": ALICES,
     "GET /feedback/{submission_id}/{page}.html": ALICES,
     "GET /courses/{course}": HELPERS,
@@ -137,6 +143,7 @@ FIELDS_MISSING = {  # let in, and told what is missing: the form is empty here
     "POST /feedback/{submission_id}/inquiries",
     "POST /inquiries/{number}/reopen",
     "POST /language",
+    "POST /timezone",
 }
 FROM_ELSEWHERE = {
     "no page of ours": {},
@@ -172,6 +179,7 @@ def routes_of(app: FastAPI, school: Any) -> list[Route]:
         "username": "alice", "student": "alice", "submission_id": school.alices.id,
         "q": "alice", "section": "A", "state": "by hand", "mine": "yes", "exercise": "mask",
         "sort": "points", "submission": "0" * 32,
+        "track": "network", "level": "1",
     }  # fmt: skip
     found = []
     for path, methods in app.openapi()["paths"].items():
@@ -271,6 +279,7 @@ def record_of(store: Any) -> list[Any]:
     teacher = Person("teacher", frozenset({"formgrade-ict101"}))
     asked = store.questions("ict101", teacher, Wanted(), 0, 50)
     doubted = [(row.state, len(store.inquiry(row.id)[1])) for row in store.inquiries("ict101")]
+    said.append(store.course("ict101").open)
     return [releases, jobs, [row.id for row in store.submissions("ict101")], people, said, asked, doubted]
 
 
