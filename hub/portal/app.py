@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
@@ -125,7 +126,14 @@ def create_app(
         return desk.jobs.grade(course, lab, by, [student], regrade=True)
 
     app.include_router(
-        exchange_router(store, settings.grader.exchange, _caller(hub), grade=grade), prefix=below
+        exchange_router(
+            store,
+            settings.grader.exchange,
+            _caller(hub),
+            grade=grade,
+            zone=ZoneInfo(settings.site.timezone),
+        ),
+        prefix=below,
     )
     _doors(app, desk)
     _errors(app, desk)

@@ -1,0 +1,287 @@
+"""Schedules in the record: times and policies of releases, extensions, and who is how late."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import cast
+
+from sqlalchemy import ColumnElement, Text, bindparam, func, or_, select, update
+from sqlalchemy import cast as sql_cast
+from sqlalchemy.orm import Session
+
+from grader.database import Database, NotThere
+from grader.models import Course, Extension, Feedback, Member, Release, Report, Submission
+from grader.schedule import (
+    MOST_BANK_DAYS,
+    HandedIn,
+    Lateness,
+    LateKind,
+    Schedule,
+    ScheduleRefused,
+    Times,
+    lateness,
+    not_open,
+    refusal,
+    with_extensions,
+)
+
+LONGEST_REASON = 300
+
+
+@dataclass(frozen=True)
+class OwnTerms:
+    """What holds for one student and one lab. late: what it costs as handed in. bank_left: days, where there is a bank."""
+
+    times: Times
+    late: Lateness | None
+    bank_left: int
+
+
+class ScheduleLog(Database):
+    """The record's schedules."""
+
+    def set_schedule(self, course: str, lab: str, schedule: Schedule) -> Release:
+        """Change when a lab is open and what lateness costs. Raises NotThere, ScheduleRefused."""
+        schedule.checked()
+        with self._write() as session:
+            row = _release(session, course, lab)
+            put_schedule(row, schedule)
+        return row
+
+    def set_bank(self, course: str, days: int) -> None:
+        """Give each student of a course so many late days. Raises ScheduleRefused."""
+        if not 0 <= days <= MOST_BANK_DAYS:
+            raise ScheduleRefused(f"A bank of late days has 0 to {MOST_BANK_DAYS} days.")
+        with self._write() as session:
+            session.execute(update(Course).where(Course.id == course).values(late_days=days))
+
+    # Extensions
+
+    def extensions(self, course: str, lab: str) -> list[Extension]:
+        """The extensions of a lab, newest first."""
+        query = select(Extension).where(Extension.course == course, Extension.lab == lab)
+        with self._read() as session:
+            return list(session.scalars(query.order_by(Extension.id.desc())))
+
+    def extend(
+        self,
+        course: str,
+        lab: str,
+        *,
+        username: str = "",
+        section: str = "",
+        due_at: datetime | None,
+        cutoff_at: datetime | None,
+        reason: str,
+        by: str,
+    ) -> Extension:
+        """Give one student, or one group, more time; replaces the one they have. Raises NotThere, ScheduleRefused."""
+        reason = " ".join(reason.split())
+        if bool(username) == bool(section):
+            raise ScheduleRefused("An extension is for one student or for one group. Choose one of them.")
+        if due_at is None and cutoff_at is None:
+            raise ScheduleRefused("An extension has a due time, a cut-off or both. Set one.")
+        if due_at and cutoff_at and cutoff_at < due_at:
+            raise ScheduleRefused("The cut-off time is before the due time. Change one of them.")
+        if not reason or len(reason) > LONGEST_REASON:
+            raise ScheduleRefused(f"Say why, in up to {LONGEST_REASON} characters.")
+        with self._write() as session:
+            _release(session, course, lab)
+            here = Member.username == username if username else Member.section == section
+            if session.scalar(select(Member.username).where(Member.course == course, here).limit(1)) is None:
+                raise NotThere(f"{username or section} is not in course {course}. List its members.")
+            row = session.scalar(
+                select(Extension).where(
+                    Extension.course == course,
+                    Extension.lab == lab,
+                    Extension.username == username,
+                    Extension.section == section,
+                )
+            )
+            if row is None:
+                row = Extension(course=course, lab=lab, username=username, section=section)
+                session.add(row)
+            row.due_at, row.cutoff_at, row.reason = due_at, cutoff_at, reason
+            row.by, row.at = by, datetime.now(UTC)
+        return row
+
+    def remove_extension(self, course: str, lab: str, number: int) -> Extension:
+        """Take an extension back. Raises NotThere."""
+        with self._write() as session:
+            row = session.get(Extension, number)
+            if row is None or (row.course, row.lab) != (course, lab):
+                raise NotThere(f"There is no extension {number} of {lab}. List them again.")
+            session.delete(row)
+        return row
+
+    # One student
+
+    def own_terms(self, course: str, username: str) -> dict[str, OwnTerms]:
+        """The times of one student and what their lateness costs, by lab."""
+        with self._read() as session:
+            releases = list(session.scalars(select(Release).where(Release.course == course)))
+            extended = _extended(session, course, username)
+            newest = select(Submission.lab, func.max(Submission.received_at)).where(
+                Submission.course == course, Submission.username == username
+            )
+            handed_in = {lab: at for lab, at in session.execute(newest.group_by(Submission.lab))}  # noqa: C416
+            bank = session.scalar(select(Course.late_days).where(Course.id == course)) or 0
+        times = {row.lab: with_extensions(times_of(row), extended.get(row.lab, ())) for row in releases}
+        late = lateness(
+            (_work(row, times[row.lab], handed_in[row.lab]) for row in releases if row.lab in handed_in), bank
+        )
+        left = bank - sum(each.from_bank for each in late.values())
+        return {lab: OwnTerms(times[lab], late.get(lab), left) for lab in times}
+
+    def check_open(self, course: str, lab: str) -> None:
+        """Raise NotNow when a lab is not open to students yet. Raises NotThere."""
+        with self._read() as session:
+            opens_at = _release(session, course, lab).opens_at
+        if opens_at is not None and datetime.now(UTC) < opens_at:
+            raise not_open(opens_at, lab)
+
+    # A class
+
+    def class_times(self, course: str, lab: str, usernames: Iterable[str]) -> dict[str, Times]:
+        """The times of these people for a lab. Raises NotThere."""
+        with self._read() as session:
+            usual = times_of(_release(session, course, lab))
+            own, groups = _all_extensions(session, course).get(lab, ({}, {}))
+            sections = _sections(session, course) if groups else {}
+        found = {}
+        for name in usernames:
+            later = [own.get(name), groups.get(sections.get(name, ""))]
+            found[name] = with_extensions(usual, [each for each in later if each])
+        return found
+
+    def class_lateness(self, course: str) -> dict[tuple[str, str], Lateness]:
+        """What lateness costs, by lab and student, for what was handed in late or draws on the bank."""
+        newest = (
+            select(Submission.lab, Submission.username, func.max(Submission.received_at))
+            .where(Submission.course == course)
+            .group_by(Submission.lab, Submission.username)
+        )
+        with self._read() as session:
+            releases = {row.lab: row for row in session.scalars(select(Release).where(Release.course == course))}
+            if all(row.late_kind == "none" for row in releases.values()):
+                return {}
+            extended, sections = _all_extensions(session, course), _sections(session, course)
+            bank = session.scalar(select(Course.late_days).where(Course.id == course)) or 0
+            rows = list(session.execute(newest))
+        by_person: dict[str, list[HandedIn]] = {}
+        for lab, name, received_at in rows:
+            if lab not in releases or releases[lab].late_kind == "none":
+                continue
+            own, groups = extended.get(lab, ({}, {}))
+            later = [own.get(name), groups.get(sections.get(name, ""))]
+            times = with_extensions(times_of(releases[lab]), [each for each in later if each])
+            by_person.setdefault(name, []).append(_work(releases[lab], times, received_at))
+        return {
+            (lab, name): each
+            for name, work in by_person.items()
+            for lab, each in lateness(work, bank).items()
+            if each.days
+        }
+
+    def set_penalties(self, reports: Mapping[str, float], feedback: Mapping[str, tuple[float, float]]) -> None:
+        """Note what lateness costs now. reports: submission -> points off. feedback: submission -> points, points off."""
+        with self._write() as session:
+            if reports:
+                session.connection().execute(
+                    update(Report.__table__)  # type: ignore[arg-type]
+                    .where(Report.__table__.c.submission_id == bindparam("row"))
+                    .values(late_penalty=bindparam("off")),
+                    [{"row": row, "off": off} for row, off in reports.items()],
+                )
+            if feedback:
+                session.connection().execute(
+                    update(Feedback.__table__)  # type: ignore[arg-type]
+                    .where(Feedback.__table__.c.submission_id == bindparam("row"))
+                    .values(points=bindparam("new"), late_penalty=bindparam("off")),
+                    [{"row": row, "new": new, "off": off} for row, (new, off) in feedback.items()],
+                )
+
+
+def put_schedule(row: Release, schedule: Schedule) -> None:
+    """Write a schedule into a release's row."""
+    for field in fields(schedule):
+        setattr(row, field.name, getattr(schedule, field.name))
+
+
+def schedule_of(row: Release) -> Schedule:
+    """The schedule of a release."""
+    return Schedule(**{field.name: getattr(row, field.name) for field in fields(Schedule)})
+
+
+def times_of(row: Release) -> Times:
+    """The times of a release for those without an extension."""
+    return Times(row.opens_at, row.due_at, row.cutoff_at)
+
+
+def hold_to_schedule(session: Session, release: Release, username: str, *, last_word: bool) -> None:
+    """Raise NotNow when this student cannot hand in now.
+
+    last_word: a submission follows in this transaction, and another one of the same student waits until it ends.
+    """
+    course, lab = release.course, release.lab
+    used = 0
+    if release.attempts is not None:
+        if last_word and session.get_bind().dialect.name == "postgresql":  # SQLite has one writer at a time
+            key = sql_cast(f"{course}/{lab}/{username}", Text)
+            session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
+        mine = (Submission.course == course, Submission.lab == lab, Submission.username == username)
+        used = session.scalar(select(func.count()).select_from(Submission).where(*mine)) or 0
+    extended = _extended(session, course, username, Extension.lab == lab)
+    times = with_extensions(times_of(release), extended.get(lab, ()))
+    refused = refusal(times, release.attempts, used, datetime.now(UTC), lab)
+    if refused is not None:
+        raise refused
+
+
+_Later = tuple[datetime | None, datetime | None]
+
+
+def _extended(
+    session: Session, course: str, username: str, *which: ColumnElement[bool]
+) -> dict[str, list[_Later]]:
+    """The extensions of one student, their own and their group's, by lab."""
+    section = select(Member.section).where(Member.course == course, Member.username == username)
+    query = select(Extension.lab, Extension.due_at, Extension.cutoff_at).where(
+        Extension.course == course,
+        *which,
+        or_(
+            Extension.username == username,
+            (Extension.section != "") & (Extension.section == section.scalar_subquery()),
+        ),
+    )
+    found: dict[str, list[_Later]] = {}
+    for lab, due_at, cutoff_at in session.execute(query):
+        found.setdefault(lab, []).append((due_at, cutoff_at))
+    return found
+
+
+def _all_extensions(session: Session, course: str) -> dict[str, tuple[dict[str, _Later], dict[str, _Later]]]:
+    """The extensions of a course by lab: those of students, and those of groups."""
+    found: dict[str, tuple[dict[str, _Later], dict[str, _Later]]] = {}
+    for row in session.scalars(select(Extension).where(Extension.course == course)):
+        own, groups = found.setdefault(row.lab, ({}, {}))
+        (own if row.username else groups)[row.username or row.section] = (row.due_at, row.cutoff_at)
+    return found
+
+
+def _sections(session: Session, course: str) -> dict[str, str]:
+    query = select(Member.username, Member.section).where(Member.course == course, Member.section != "")
+    return {row[0]: row[1] for row in session.execute(query)}
+
+
+def _work(row: Release, times: Times, received_at: datetime) -> HandedIn:
+    return HandedIn(row.lab, received_at, times.due_at, cast(LateKind, row.late_kind), row.late_percent)
+
+
+def _release(session: Session, course: str, lab: str) -> Release:
+    row = session.scalar(select(Release).where(Release.course == course, Release.lab == lab))
+    if row is None:
+        raise NotThere(f"{lab} is not released in {course}. List the course's labs for the names.")
+    return row
