@@ -193,7 +193,7 @@ def _submission_routes(
         """Hand in. The answer is the receipt: with it, the submission is on the disk."""
         _learner(person, course)
         check_lab(lab)
-        terms = {"max_per_hour": settings.max_per_hour, "bound": not person.may_help(course)}
+        terms: dict[str, Any] = {"max_per_hour": settings.max_per_hour, "bound": not person.may_help(course)}
         with _told_in(zone):
             await run_in_threadpool(partial(store.check_hand_in, course, lab, person.name, **terms))
             async with _received(request, store, settings) as archive:
@@ -352,12 +352,19 @@ def _take_feedback(
     entries = inspect(archive, settings)
     if not entries or any("/" in entry.path or not entry.path.endswith(".html") for entry in entries):
         raise ArchiveRefused("Feedback is a zip of <notebook>.html files without folders. Generate it first.")
+    if store.kept_waiting(row.course, row.lab, [row.username]):
+        raise HTTPException(
+            409,
+            f"{row.lab} reveals nothing before it is closed, and {row.username} can still hand in. "
+            "Release the feedback then, or change what the lab reveals.",
+        )
     report = store.report(row.id)
     return store.release_feedback(
         row.id,
         archive.read_bytes(),  # bounded by the limit on archives
         person.name,
-        points=report.points if report else None,
+        points=None if report is None or report.points is None else report.points - report.late_penalty,
+        late_penalty=report.late_penalty if report else 0.0,
         max_points=report.max_points if report else None,
     )
 

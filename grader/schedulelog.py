@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import cast
+from typing import NamedTuple, cast
 
-from sqlalchemy import ColumnElement, Text, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Text, func, or_, select, update
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.orm import Session
 
@@ -37,6 +37,22 @@ class OwnTerms:
     times: Times
     late: Lateness | None
     bank_left: int
+
+
+class GradedWork(NamedTuple):
+    """A graded submission with its marks. is_out: its student may read this very report."""
+
+    submission_id: str
+    lab: str
+    username: str
+    received_at: datetime
+    points: float | None
+    max_points: float
+    late_penalty: float
+    released_points: float | None
+    released_max_points: float | None
+    released_penalty: float | None
+    is_out: bool | None
 
 
 class ScheduleLog(Database):
@@ -156,51 +172,94 @@ class ScheduleLog(Database):
             found[name] = with_extensions(usual, [each for each in later if each])
         return found
 
-    def class_lateness(self, course: str) -> dict[tuple[str, str], Lateness]:
-        """What lateness costs, by lab and student, for what was handed in late or draws on the bank."""
-        newest = (
-            select(Submission.lab, Submission.username, func.max(Submission.received_at))
-            .where(Submission.course == course)
-            .group_by(Submission.lab, Submission.username)
+    def kept_waiting(self, course: str, lab: str, usernames: Iterable[str]) -> set[str]:
+        """Who of these must not see feedback yet: they can still hand in, and it would tell them what to write."""
+        with self._read() as session:
+            if _release(session, course, lab).reveal != "closed":
+                return set()
+        now, times = datetime.now(UTC), self.class_times(course, lab, usernames)
+        return {name for name, each in times.items() if each.closes_at is not None and now < each.closes_at}
+
+    def graded_work(self, course: str) -> list[GradedWork]:
+        """The newest graded submission of each lab by each student."""
+        rank = func.row_number().over(
+            partition_by=(Submission.lab, Submission.username),
+            order_by=(Submission.received_at.desc(), Submission.id.desc()),
+        )
+        ranked = (
+            select(
+                *(Submission.id, Submission.lab, Submission.username, Submission.received_at),
+                *(Report.points, Report.max_points, Report.late_penalty, Report.graded_at),
+                rank.label("rank"),
+            )
+            .join(Report, Report.submission_id == Submission.id)
+            .where(Submission.course == course, Report.state != "failed")
+            .subquery()
+        )
+        query = (
+            select(
+                *(ranked.c.id, ranked.c.lab, ranked.c.username, ranked.c.received_at),
+                *(ranked.c.points, ranked.c.max_points, ranked.c.late_penalty),
+                *(Feedback.points, Feedback.max_points, Feedback.late_penalty),
+                ranked.c.graded_at <= Feedback.released_at,
+            )
+            .outerjoin(Feedback, Feedback.submission_id == ranked.c.id)
+            .where(ranked.c.rank == 1)
         )
         with self._read() as session:
-            releases = {row.lab: row for row in session.scalars(select(Release).where(Release.course == course))}
-            if all(row.late_kind == "none" for row in releases.values()):
-                return {}
+            return [GradedWork._make(row) for row in session.execute(query)]
+
+    def late_labs(self, course: str) -> set[str]:
+        """The labs of a course that take something off for lateness, or did when their marks were written."""
+        policy = select(Release.lab).where(Release.course == course, Release.late_kind != "none")
+        marked = (
+            select(Submission.lab)
+            .join(Report, Report.submission_id == Submission.id)
+            .where(Submission.course == course, Report.late_penalty > 0)
+            .distinct()
+        )
+        with self._read() as session:
+            return {*session.scalars(policy), *session.scalars(marked)}
+
+    def class_lateness(self, course: str, work: Iterable[GradedWork]) -> dict[tuple[str, str], Lateness]:
+        """What lateness takes from graded work, by lab and student. work: all of the course."""
+        with self._read() as session:
+            here = select(Release).where(Release.course == course, Release.late_kind != "none")
+            releases = {row.lab: row for row in session.scalars(here)}
             extended, sections = _all_extensions(session, course), _sections(session, course)
             bank = session.scalar(select(Course.late_days).where(Course.id == course)) or 0
-            rows = list(session.execute(newest))
         by_person: dict[str, list[HandedIn]] = {}
-        for lab, name, received_at in rows:
-            if lab not in releases or releases[lab].late_kind == "none":
+        for each in work:
+            if each.lab not in releases:
                 continue
-            own, groups = extended.get(lab, ({}, {}))
-            later = [own.get(name), groups.get(sections.get(name, ""))]
-            times = with_extensions(times_of(releases[lab]), [each for each in later if each])
-            by_person.setdefault(name, []).append(_work(releases[lab], times, received_at))
+            own, groups = extended.get(each.lab, ({}, {}))
+            later = [own.get(each.username), groups.get(sections.get(each.username, ""))]
+            times = with_extensions(times_of(releases[each.lab]), [one for one in later if one])
+            by_person.setdefault(each.username, []).append(
+                _work(releases[each.lab], times, each.received_at)
+            )
         return {
-            (lab, name): each
-            for name, work in by_person.items()
-            for lab, each in lateness(work, bank).items()
-            if each.days
+            (lab, name): late
+            for name, mine in by_person.items()
+            for lab, late in lateness(mine, bank).items()
         }
 
-    def set_penalties(self, reports: Mapping[str, float], feedback: Mapping[str, tuple[float, float]]) -> None:
-        """Note what lateness costs now. reports: submission -> points off. feedback: submission -> points, points off."""
+    def set_penalties(
+        self, reports: Mapping[str, float], feedback: Mapping[str, tuple[float, float, str | None]]
+    ) -> None:
+        """Note what lateness costs now.
+
+        reports: submission -> points off. feedback: submission -> points, points off, and the archive with new pages.
+        """
         with self._write() as session:
-            if reports:
-                session.connection().execute(
-                    update(Report.__table__)  # type: ignore[arg-type]
-                    .where(Report.__table__.c.submission_id == bindparam("row"))
-                    .values(late_penalty=bindparam("off")),
-                    [{"row": row, "off": off} for row, off in reports.items()],
+            for submission_id, off in reports.items():
+                session.execute(
+                    update(Report).where(Report.submission_id == submission_id).values(late_penalty=off)
                 )
-            if feedback:
-                session.connection().execute(
-                    update(Feedback.__table__)  # type: ignore[arg-type]
-                    .where(Feedback.__table__.c.submission_id == bindparam("row"))
-                    .values(points=bindparam("new"), late_penalty=bindparam("off")),
-                    [{"row": row, "new": new, "off": off} for row, (new, off) in feedback.items()],
+            for submission_id, (points, off, sha256) in feedback.items():
+                values = {"points": points, "late_penalty": off} | ({"sha256": sha256} if sha256 else {})
+                session.execute(
+                    update(Feedback).where(Feedback.submission_id == submission_id).values(**values)
                 )
 
 

@@ -62,10 +62,12 @@ class WorkLog(MarkLog):
         by: str,
         points: float | None = None,
         max_points: float | None = None,
+        late_penalty: float = 0.0,
     ) -> Feedback:
         """Let the student read feedback: a zip of <notebook>.html. Replaces what was released before.
 
-        `points`, `max_points`: the mark as the gradebook has it now, so that what the student reads stays put.
+        `points`, `max_points`: the mark as the gradebook has it now, so that what the student reads stays put;
+        `late_penalty`: what is off already, for lateness.
         """
         sha256, _ = self.blobs.put(archive)
         with self._write() as session:
@@ -79,6 +81,7 @@ class WorkLog(MarkLog):
                     released_by=by,
                     points=points,
                     max_points=max_points,
+                    late_penalty=late_penalty,
                 )
             )
         return feedback
