@@ -89,7 +89,7 @@ def pages_of(
     pages = {}
     for name, sha256 in report.notebooks.items():
         notebook = nbformat.reads(store.blob(sha256).read_text(encoding="utf-8"), as_version=4)
-        pages[f"{name}.html"] = page(notebook, name, submission, report, marks, reveal).encode()
+        pages[f"{name}.html"] = page(notebook, name, submission, report, marks, reveal=reveal).encode()
     return pack(pages)
 
 
@@ -99,6 +99,7 @@ def page(
     submission: Submission,
     report: Report,
     marks: SubmissionMarks,
+    *,
     reveal: str = "messages",
 ) -> str:
     """One notebook's page. It has no script, loads nothing, and a policy forbids both."""
@@ -113,6 +114,17 @@ def page(
         messages=reveal != "marks",
         several=len(report.notebooks) > 1,
     )
+
+
+def released_page(notebook: NotebookNode, name: str) -> str:
+    """A released notebook as students see it, under the same rules: no script, nothing loaded."""
+    cells = []
+    for cell in notebook.cells:
+        meta = cell.metadata.get("nbgrader", {})
+        points = meta.get("points") if meta.get("grade") and not meta.get("solution") else None
+        more = {"answer": bool(meta.get("solution")), "points": points}
+        cells.append(_cell(cell, {}) | more)
+    return _templates().get_template("released.html").render(name=name, cells=cells)
 
 
 def _templates() -> Environment:

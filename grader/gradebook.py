@@ -119,8 +119,7 @@ class CourseGradebook:
 
         Raises GradebookError when nbgrader refuses, such as cells added to a lab with submissions.
         """
-        data = {path: file.read_bytes() for path, file in build.data_files(lab).items()}
-        sources = build.source_notebooks(lab)
+        source, sources = build.source_files(lab), build.source_notebooks(lab)
         create_course_folder(self.places, self.course)
         with self.writer():
             with self._open() as gradebook:
@@ -133,8 +132,7 @@ class CourseGradebook:
                     f"{lab.name}: nbgrader refuses to release it: {error} "
                     "A lab that was handed in already keeps its cells: give the changed one a new name."
                 ) from error
-            files = data | {f"{name}.ipynb": _bytes(nb) for name, nb in made.items()}
-            source = data | {f"{name}.ipynb": _bytes(nb) for name, nb in sources.items()}
+            files = source | {f"{name}.ipynb": _bytes(nb) for name, nb in made.items()}
             replace_folder(self.folder, f"source/{lab.name}", source)
             replace_folder(self.folder, f"release/{lab.name}", files)
         with self._open() as gradebook:

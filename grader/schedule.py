@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
+from itertools import pairwise
 from typing import Literal, NamedTuple, get_args
 
 from grader.database import RecordError
@@ -65,7 +66,7 @@ class Schedule:
             ("cut-off", self.cutoff_at),
         ]
         there = [(name, at) for name, at in ordered if at is not None]
-        for (earlier, first), (later, second) in zip(there, there[1:], strict=False):
+        for (earlier, first), (later, second) in pairwise(there):
             if second < first or (earlier == "opening" and second == first):
                 raise ScheduleRefused(f"The {later} time is before the {earlier} time. Change one of them.")
         if self.late_kind not in LATE_KINDS or self.reveal not in REVEALS:

@@ -16,8 +16,8 @@ from grader.models import Course, Extension, Feedback, Member, Release, Report, 
 from grader.schedule import (
     MOST_BANK_DAYS,
     HandedIn,
-    Lateness,
     LateKind,
+    Lateness,
     Schedule,
     ScheduleRefused,
     Times,
@@ -26,17 +26,12 @@ from grader.schedule import (
     refusal,
     with_extensions,
 )
+from grader.worklog import newest_of_each
 
 LONGEST_REASON = 300
 
 
-@dataclass(frozen=True)
-class OwnTerms:
-    """What holds for one student and one lab. late: what it costs as handed in. bank_left: days, where there is a bank."""
-
-    times: Times
-    late: Lateness | None
-    bank_left: int
+Later = tuple[datetime | None, datetime | None]  # due time, cut-off
 
 
 class GradedWork(NamedTuple):
@@ -53,6 +48,19 @@ class GradedWork(NamedTuple):
     released_max_points: float | None
     released_penalty: float | None
     is_out: bool | None
+
+
+@dataclass(frozen=True)
+class Extended:
+    """The extensions of a course, for asking about many students."""
+
+    own: Mapping[tuple[str, str], Later]  # by lab and user name
+    groups: Mapping[tuple[str, str], Later]  # by lab and group
+
+    def times(self, usual: Times, lab: str, username: str, section: str) -> Times:
+        """The times of a student for a lab, with what they and their group were given."""
+        later = (self.own.get((lab, username)), self.groups.get((lab, section)))
+        return with_extensions(usual, [each for each in later if each])
 
 
 class ScheduleLog(Database):
@@ -94,7 +102,7 @@ class ScheduleLog(Database):
         by: str,
     ) -> Extension:
         """Give one student, or one group, more time; replaces the one they have. Raises NotThere, ScheduleRefused."""
-        reason = " ".join(reason.split())
+        reason = " ".join("".join(char if char.isprintable() else " " for char in reason).split())
         if bool(username) == bool(section):
             raise ScheduleRefused("An extension is for one student or for one group. Choose one of them.")
         if due_at is None and cutoff_at is None:
@@ -134,22 +142,38 @@ class ScheduleLog(Database):
 
     # One student
 
-    def own_terms(self, course: str, username: str) -> dict[str, OwnTerms]:
-        """The times of one student and what their lateness costs, by lab."""
-        with self._read() as session:
-            releases = list(session.scalars(select(Release).where(Release.course == course)))
-            extended = _extended(session, course, username)
-            newest = select(Submission.lab, func.max(Submission.received_at)).where(
-                Submission.course == course, Submission.username == username
-            )
-            handed_in = {lab: at for lab, at in session.execute(newest.group_by(Submission.lab))}  # noqa: C416
-            bank = session.scalar(select(Course.late_days).where(Course.id == course)) or 0
-        times = {row.lab: with_extensions(times_of(row), extended.get(row.lab, ())) for row in releases}
-        late = lateness(
-            (_work(row, times[row.lab], handed_in[row.lab]) for row in releases if row.lab in handed_in), bank
+    def bank_left(self, course: str, username: str) -> int:
+        """Late days that one student has left, with what they handed in so far."""
+        newest = (
+            select(Submission.lab, func.max(Submission.received_at))
+            .where(Submission.course == course, Submission.username == username)
+            .group_by(Submission.lab)
         )
-        left = bank - sum(each.from_bank for each in late.values())
-        return {lab: OwnTerms(times[lab], late.get(lab), left) for lab in times}
+        with self._read() as session:
+            here = select(Release).where(Release.course == course, Release.late_kind == "bank")
+            releases = {row.lab: row for row in session.scalars(here)}
+            extended = _extended(session, course, username)
+            handed_in = list(session.execute(newest))
+            bank = session.scalar(select(Course.late_days).where(Course.id == course)) or 0
+        work = [
+            _work(releases[lab], with_extensions(times_of(releases[lab]), extended.get(lab, ())), received_at)
+            for lab, received_at in handed_in
+            if lab in releases
+        ]
+        return bank - sum(each.from_bank for each in lateness(work, bank).values())
+
+    def own_releases(self, course: str, username: str, *, withdrawn: bool = False) -> list[Release]:
+        """The labs of a course, by name, with the due time and the cut-off as they hold for one student."""
+        query = select(Release).where(Release.course == course).order_by(Release.lab)
+        if not withdrawn:
+            query = query.where(Release.withdrawn_at.is_(None))
+        with self._read() as session:
+            rows = list(session.scalars(query))
+            extended = _extended(session, course, username)
+        for row in rows:  # they belong to no session any more, so nothing of this is written
+            times = with_extensions(times_of(row), extended.get(row.lab, ()))
+            row.due_at, row.cutoff_at = times.due_at, times.cutoff_at
+        return rows
 
     def check_open(self, course: str, lab: str) -> None:
         """Raise NotNow when a lab is not open to students yet. Raises NotThere."""
@@ -164,13 +188,13 @@ class ScheduleLog(Database):
         """The times of these people for a lab. Raises NotThere."""
         with self._read() as session:
             usual = times_of(_release(session, course, lab))
-            own, groups = _all_extensions(session, course).get(lab, ({}, {}))
-            sections = _sections(session, course) if groups else {}
-        found = {}
-        for name in usernames:
-            later = [own.get(name), groups.get(sections.get(name, ""))]
-            found[name] = with_extensions(usual, [each for each in later if each])
-        return found
+            extended, sections = _all_extensions(session, course), _sections(session, course)
+        return {name: extended.times(usual, lab, name, sections.get(name, "")) for name in usernames}
+
+    def extended(self, course: str) -> Extended:
+        """All extensions of a course."""
+        with self._read() as session:
+            return _all_extensions(session, course)
 
     def kept_waiting(self, course: str, lab: str, usernames: Iterable[str]) -> set[str]:
         """Who of these must not see feedback yet: they can still hand in, and it would tell them what to write."""
@@ -209,6 +233,18 @@ class ScheduleLog(Database):
         with self._read() as session:
             return [GradedWork._make(row) for row in session.execute(query)]
 
+    def graded_before(self, course: str, lab: str, moment: datetime) -> int:
+        """How many students' newest submission of a lab has a mark from before `moment`."""
+        newest = newest_of_each(course, lab).order_by(None).subquery()
+        query = (
+            select(func.count())
+            .select_from(newest)
+            .join(Report, Report.submission_id == newest.c.id)
+            .where(Report.graded_at < moment, Report.state != "failed")
+        )
+        with self._read() as session:
+            return session.scalar(query) or 0
+
     def late_labs(self, course: str) -> set[str]:
         """The labs of a course that take something off for lateness, or did when their marks were written."""
         policy = select(Release.lab).where(Release.course == course, Release.late_kind != "none")
@@ -232,12 +268,9 @@ class ScheduleLog(Database):
         for each in work:
             if each.lab not in releases:
                 continue
-            own, groups = extended.get(each.lab, ({}, {}))
-            later = [own.get(each.username), groups.get(sections.get(each.username, ""))]
-            times = with_extensions(times_of(releases[each.lab]), [one for one in later if one])
-            by_person.setdefault(each.username, []).append(
-                _work(releases[each.lab], times, each.received_at)
-            )
+            release, name = releases[each.lab], each.username
+            times = extended.times(times_of(release), each.lab, name, sections.get(name, ""))
+            by_person.setdefault(name, []).append(_work(release, times, each.received_at))
         return {
             (lab, name): late
             for name, mine in by_person.items()
@@ -299,12 +332,9 @@ def hold_to_schedule(session: Session, release: Release, username: str, *, last_
         raise refused
 
 
-_Later = tuple[datetime | None, datetime | None]
-
-
 def _extended(
     session: Session, course: str, username: str, *which: ColumnElement[bool]
-) -> dict[str, list[_Later]]:
+) -> dict[str, list[Later]]:
     """The extensions of one student, their own and their group's, by lab."""
     section = select(Member.section).where(Member.course == course, Member.username == username)
     query = select(Extension.lab, Extension.due_at, Extension.cutoff_at).where(
@@ -315,19 +345,20 @@ def _extended(
             (Extension.section != "") & (Extension.section == section.scalar_subquery()),
         ),
     )
-    found: dict[str, list[_Later]] = {}
+    found: dict[str, list[Later]] = {}
     for lab, due_at, cutoff_at in session.execute(query):
         found.setdefault(lab, []).append((due_at, cutoff_at))
     return found
 
 
-def _all_extensions(session: Session, course: str) -> dict[str, tuple[dict[str, _Later], dict[str, _Later]]]:
-    """The extensions of a course by lab: those of students, and those of groups."""
-    found: dict[str, tuple[dict[str, _Later], dict[str, _Later]]] = {}
+def _all_extensions(session: Session, course: str) -> Extended:
+    own: dict[tuple[str, str], Later] = {}
+    groups: dict[tuple[str, str], Later] = {}
     for row in session.scalars(select(Extension).where(Extension.course == course)):
-        own, groups = found.setdefault(row.lab, ({}, {}))
-        (own if row.username else groups)[row.username or row.section] = (row.due_at, row.cutoff_at)
-    return found
+        for of, name in ((own, row.username), (groups, row.section)):
+            if name:
+                of[(row.lab, name)] = (row.due_at, row.cutoff_at)
+    return Extended(own, groups)
 
 
 def _sections(session: Session, course: str) -> dict[str, str]:

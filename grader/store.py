@@ -216,9 +216,7 @@ class Store(ClassLog, MemberLog, AnnouncementLog, ScheduleLog):
             session.add(row)
         return row
 
-    def check_hand_in(
-        self, course: str, lab: str, username: str, *, max_per_hour: int, bound: bool
-    ) -> None:
+    def check_hand_in(self, course: str, lab: str, username: str, *, max_per_hour: int, bound: bool) -> None:
         """Raise what `submit` would raise now; asked before the bytes are read."""
         with self._read() as session:
             release = _offered(session, course, lab)

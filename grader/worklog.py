@@ -62,6 +62,7 @@ class WorkLog(MarkLog):
         by: str,
         points: float | None = None,
         max_points: float | None = None,
+        *,
         late_penalty: float = 0.0,
     ) -> Feedback:
         """Let the student read feedback: a zip of <notebook>.html. Replaces what was released before.

@@ -34,6 +34,7 @@ from hub.portal.pages.instructor import instructor_pages
 from hub.portal.pages.language import language_pages
 from hub.portal.pages.people import people_pages
 from hub.portal.pages.progress import progress_pages
+from hub.portal.pages.release import release_pages
 from hub.portal.pages.server import server_pages
 from hub.portal.pages.student import student_pages
 from hub.portal.progress import progress_routes
@@ -116,6 +117,7 @@ def create_app(
         announcement_pages,
         insight_pages,
         progress_pages,
+        release_pages,
         progress_routes,
     )
     for router in (make(desk) for make in pages):

@@ -47,4 +47,5 @@ class Limits:
         """Nobody has pressed anything."""
         self.grading = Limit(20, 60)  # a process each; an instructor grades all labs of a course in one go
         self.feedback = Limit(10, 60)  # writes a page for each of a class's notebooks
+        self.releases = Limit(10, 60)  # builds the notebooks of a lab, and works out a class's marks again
         self.starts = Limit(10, 60)  # a container each; nobody opens more labs than that in a minute

@@ -126,8 +126,12 @@ def test_a_refusal_says_until_when_and_that_work_is_kept() -> None:
     closed = refusal(times, None, 0, DUE + DAY + HOUR, "sums")
     used = refusal(times, 2, 2, DUE, "sums")
 
-    assert early is not None and early.told(ZoneInfo("Asia/Kolkata")).startswith("sums opens at 2027-02-20 23:30 IST")
-    assert closed is not None and "until 2027-03-02 18:00 UTC" in str(closed) and "work is kept" in str(closed)
+    assert early is not None and early.told(ZoneInfo("Asia/Kolkata")).startswith(
+        "sums opens at 2027-02-20 23:30 IST"
+    )
+    assert (
+        closed is not None and "until 2027-03-02 18:00 UTC" in str(closed) and "work is kept" in str(closed)
+    )
     assert used is not None and "2 times" in str(used) and "kept" in str(used)
     assert refusal(times, 2, 1, DUE + DAY, "sums") is None
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, HTTPException
 from starlette.responses import RedirectResponse, Response
@@ -11,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from hub.portal.desk import Desk, no_page
 from hub.portal.hubclient import HubError
 from hub.portal.languages import gettext as _
+from hub.portal.languages import spoken
 from hub.portal.login import Visitor
 from hub.portal.starts import SERVER_NAME, Start
 
@@ -52,6 +55,10 @@ def _starting(router: APIRouter, desk: Desk) -> None:
             raise HTTPException(
                 409, _("This lab is no longer offered. Ask your instructor to release it again.")
             )
+        opens_at = None if form[0].person.may_help(course) else release.opens_at
+        if opens_at is not None and datetime.now(UTC) < opens_at:
+            when = spoken().moment(opens_at, ZoneInfo(desk.settings.site.timezone))
+            raise HTTPException(409, _("This lab opens on %(when)s. Come back then.") % {"when": when})
         return await _begin(desk, form[0], release.environment, {"course": course, "lab": lab})
 
     @router.post("/courses/{course}/formgrader")

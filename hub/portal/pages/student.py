@@ -120,12 +120,16 @@ def rows_of(desk: Desk, visitor: Visitor, course: str) -> list[LabRow]:
     """A person's own labs of one course."""
     store, name = desk.store, visitor.name
     submissions = store.submissions_of(name, course)
+    releases = store.own_releases(course, name, withdrawn=True)
+    draws = any(each.late_kind == "bank" for each in releases)
     return lab_rows(
-        store.releases(course, withdrawn=True),
+        releases,
         submissions,
         store.graded_ids(name, course),
         store.feedback_for(each.id for each in submissions),
         datetime.now(UTC),
+        bank_left=store.bank_left(course, name) if draws else 0,
+        bound=not visitor.person.may_help(course),
     )
 
 
@@ -184,14 +188,17 @@ def _feedback(router: APIRouter, desk: Desk) -> None:
         submission = desk.own_submission(visitor, submission_id)
         found = released(visitor, submission_id)
         report = store.report(submission.id)
+        release = store.find_release(submission.course, submission.lab)
         return render.page(
             "feedback.html",
             visitor,
             submission=submission,
-            release=store.find_release(submission.course, submission.lab),
+            release=release,
+            messages=release.reveal != "marks",
             feedback=found,
             mark=mark_of(found),
             report=report if report and is_released(report, found) else None,
+            late_penalty=found.late_penalty,
             pages=_pages(desk, found),
         )
 

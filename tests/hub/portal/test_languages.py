@@ -53,9 +53,12 @@ INSTRUCTORS_PAGES = {  # English as a whole, so far
     "person.html",
     "person_fields.html",
     "preview.html",
+    "release.html",
+    "release_list.html",
     "remove.html",
     "roster.html",
     "student.html",
+    "withdraw.html",
 }
 INSTRUCTORS_MODULES = {  # only instructors and operators read what these say
     "__main__.py",
@@ -68,6 +71,8 @@ INSTRUCTORS_MODULES = {  # only instructors and operators read what these say
     "pages/insight.py",
     "pages/instructor.py",
     "pages/people.py",
+    "pages/release.py",
+    "releaseform.py",
 }
 SCRIPT = "<script>alert(1)"
 

@@ -40,6 +40,10 @@ def walk(school: Any) -> dict[str, str]:
         "progress": "progress",
         "insight": "courses/ict101/insight",
         "lab insight": "courses/ict101/labs/lab-one/insight",
+        "releases": "courses/ict101/release",
+        "release": "courses/ict101/labs/lab-one/release",
+        "released notebook": "courses/ict101/labs/lab-one/release/preview/lab-one.html",
+        "withdrawal": "courses/ict101/labs/lab-one/release/withdraw",
         "people": "courses/ict101/people",
         "person": "courses/ict101/people/alice",
         "removal": "courses/ict101/people/alice/remove",
@@ -60,6 +64,7 @@ ALLOWED = {
     "teacher": LEARNER
     | {"alice receipt", "alice receipt text", "alice feedback", "alice notebook", "bob receipt"}
     | {"course", "grading", "student", "insight", "lab insight"}
+    | {"releases", "release", "released notebook", "withdrawal"}
     | PEOPLE,
     "prof": OWN | {"other course"},
     "nobody": OWN,

@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -56,6 +57,15 @@ LET_IN = {
     "GET /courses/{course}/insight": TEACHER,
     "GET /courses/{course}/labs/{lab}/insight": TEACHER,
     "GET /courses/{course}/students/{username}": TEACHER,
+    "GET /courses/{course}/release": TEACHER,
+    "GET /courses/{course}/labs/{lab}/release": TEACHER,
+    "GET /courses/{course}/labs/{lab}/release/preview/{notebook}.html": TEACHER,
+    "GET /courses/{course}/labs/{lab}/release/withdraw": TEACHER,
+    "POST /courses/{course}/labs/{lab}/release": TEACHER,
+    "POST /courses/{course}/labs/{lab}/release/version": NO_ONE,  # lab-one came through nbgrader
+    "POST /courses/{course}/labs/{lab}/release/extensions": TEACHER,
+    "POST /courses/{course}/labs/{lab}/release/extensions/{number}/remove": TEACHER,
+    "POST /courses/{course}/labs/{lab}/release/withdraw": TEACHER,
     "GET /courses/{course}/people": TEACHER,
     "POST /courses/{course}/people": TEACHER,
     "GET /courses/{course}/people/{username}": TEACHER,
@@ -90,6 +100,7 @@ LET_IN = {
 }
 LAST = (  # after them the others are not the same
     "DELETE /api/exchange/releases/{course}/{lab}",
+    "POST /courses/{course}/labs/{lab}/release/withdraw",
     "POST /courses/{course}/people/{username}/remove",
     "POST /logout",
 )
@@ -100,6 +111,7 @@ FIELDS_MISSING = {  # let in, and told what is missing: the form is empty here
     "POST /courses/{course}/roster",
     "POST /courses/{course}/roster/apply",
     "POST /courses/{course}/announcements",
+    "POST /courses/{course}/labs/{lab}/release/extensions",
     "POST /language",
 }
 FROM_ELSEWHERE = {
@@ -130,7 +142,7 @@ class Route:
 def routes_of(app: FastAPI, school: Any) -> list[Route]:
     values = {
         "course": "ict101", "lab": "lab-one", "page": "lab-one", "server": "base", "name": "style.css",
-        "username": "alice", "student": "alice", "submission_id": school.alices.id,
+        "username": "alice", "student": "alice", "notebook": "lab-one", "submission_id": school.alices.id,
         "number": school.store.jobs("ict101")[0].id, "q": "alice", "section": "A", "state": "graded",
     }  # fmt: skip
     found = []
@@ -176,6 +188,9 @@ def site(school: Any, tiny_hub: Any) -> Iterator[Site]:
     jobs = Jobs(school.store, school.settings, (sys.executable, "-c", ""))
     told = school.store.announce("ict101", "Welcome", "To all.", by="teacher")
     assert told.id == school.store.jobs("ict101")[0].id  # one {number} serves both
+    more = {"due_at": None, "cutoff_at": datetime(2100, 1, 1, tzinfo=UTC), "by": "teacher"}
+    given = school.store.extend("ict101", "lab-one", username="bob", reason="Ill.", **more)
+    assert given.id == told.id
     app = create_app(school.settings, school.store, hub, jobs=jobs)
     alices = [
         school.alices.id, school.alices.receipt, "alice@example.org", "Alice ",
@@ -214,7 +229,8 @@ def record_of(store: Any) -> list[Any]:
     jobs = [(job.id, job.state, job.cancel_requested_at) for job in store.jobs("ict101")]
     people = [(row.username, row.role, row.name, row.email, row.section) for row in store.members("ict101")]
     said = [(row.title, row.withdrawn_at) for row in store.announcements("ict101")]
-    return [releases, jobs, [row.id for row in store.submissions("ict101")], people, said]
+    given = [(row.id, row.username, row.section) for row in store.extensions("ict101", "lab-one")]
+    return [releases, jobs, given, [row.id for row in store.submissions("ict101")], people, said]
 
 
 def test_every_route_is_in_the_table(site: Site) -> None:
