@@ -66,6 +66,8 @@ def pages(store: Store) -> dict[str, list[str]]:
             f"courses/{COURSE}",
             f"courses/{COURSE}?q=alice&page=2",
             f"courses/{COURSE}/labs/{LAB}",
+            f"courses/{COURSE}/release",
+            f"courses/{COURSE}/labs/{LAB}/release",
             f"courses/{COURSE}/students/{student(0)}",
         ],
     }

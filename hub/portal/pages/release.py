@@ -35,6 +35,7 @@ _Form = tuple[Visitor, dict[str, str]]
 _Number = Annotated[int, Path(ge=1, le=2**31 - 1)]  # what the column holds
 _WAIT_S = 20  # for a release, before the page says that it goes on without it
 _MOST_NOTEBOOK_BYTES = 10_000_000
+_EXTENSION = ("username", "section", "due", "cutoff", "reason")  # fields of its form
 _UNLIMITED = ExchangeSettings(max_archive_mb=1000, max_unpacked_mb=1000, max_files=10_000)  # a file of ours
 
 
@@ -100,10 +101,10 @@ class _Pages:
             new=_news(self.desk, release, entry) if is_out else None,
             handed_in=store.turnout(course).labs.get(lab, 0),
             stale=store.graded_before(course, lab, release.released_at) if release else 0,
-            entered=entered or entered_of(known, row.late_days, self.zone),
+            entered=entered_of(known, row.late_days, self.zone) | (entered or {}),
             extensions=store.extensions(course, lab) if release else [],
             sections=_sections(self.desk, course) if release else [],
-            extension=extension or {},
+            extension=dict.fromkeys(_EXTENSION, "") | (extension or {}),
             notebooks=_notebooks(self.desk, release, entry),
             most_attempts=MOST_ATTEMPTS,
             most_days=MOST_BANK_DAYS,
@@ -398,4 +399,13 @@ def _preview(desk: Desk, release: Release | None, entry: Entry | None, notebook:
     if release is None:
         raise no_page()
     raw = read_member(desk.store.blob(release.sha256), f"{notebook}.ipynb", _MOST_NOTEBOOK_BYTES)
-    return released_page(nbformat.reads(raw.decode(), as_version=4), notebook)
+    try:
+        return released_page(nbformat.reads(raw.decode(), as_version=4), notebook)
+    except (
+        nbformat.ValidationError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ):  # what came through nbgrader may be anything
+        return "<p>This is not a notebook that can be shown. Generate the assignment again.</p>"
