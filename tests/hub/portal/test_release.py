@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from grader.archives import pack
+from grader.models import Report
 from grader.schedule import Schedule
 from grader.schedulelog import schedule_of
 from grader.store import MemberRow
+from labs.library import Library
 
 LAB = "net-subnetting"
 HERE = f"courses/ict101/labs/{LAB}/release"
@@ -170,7 +174,7 @@ def test_a_class_s_late_marks_are_shown_without_what_lateness_took(visit: Any, s
     assert "<strong>15 / 20</strong>" in teacher.get("courses/ict101").text
     assert "15 / 20" in teacher.get("courses/ict101/labs/lab-one").text
     assert "15 / 20" in teacher.get("courses/ict101/students/bob").text
-    assert "bob,,B,15" in teacher.get("courses/ict101/marks.csv").text
+    assert "bob,,B,,15" in teacher.get("courses/ict101/marks.csv").text
 
 
 def test_marks_alone_are_shown_where_messages_are_not_to_be_revealed(visit: Any, school: Any) -> None:
@@ -192,39 +196,36 @@ def test_the_preview_has_no_solution_and_no_hidden_check(visit: Any) -> None:
 
 
 def test_a_new_version_is_told_apart_released_and_grading_again_is_offered(
-    visit: Any, school: Any, tmp_path: Any
+    visit: Any, school: Any, tmp_path: Path
 ) -> None:
-    import shutil
-
-    from labs.library import Library
-
-    shutil.copytree(Library().lab(LAB).folder, tmp_path / "labs" / LAB)
-    mine = school.settings.labs.model_copy(update={"folders": ("labs",)})
+    lab, here = tmp_path / "labs" / "net-own", "courses/ict101/labs/net-own/release"
+    shutil.copytree(Library().lab(LAB).folder, lab)
+    mine = school.settings.labs.model_copy(update={"folders": (Path("labs"),)})
     school.settings = school.settings.model_copy(update={"labs": mine})
     teacher = visit("teacher")
-    teacher.post(HERE, **(TERMS | {"opens": "", "attempts": ""}))
-    assert "A new version" not in teacher.get(HERE).text
-    hers = school.store.submit("ict101", LAB, "alice", pack({f"{LAB}.ipynb": b"{}"}))
+    teacher.post(here, **(TERMS | {"opens": "", "attempts": ""}))
+    assert "A new version" not in teacher.get(here).text
+    hers = school.store.submit("ict101", "net-own", "alice", pack({"net-own.ipynb": b"{}"}))
     _graded(school, hers)
-    text = tmp_path / "labs" / LAB / "lab.md"
-    text.write_text(text.read_text().replace("\n:hidden: true\n", "\n:hidden: true\n\n# stricter\n", 1))
+    text = (lab / "lab.md").read_text()
+    (lab / "lab.md").write_text(text.replace(":hidden: last\n\n", ":hidden: last\n\n# stricter\n", 1))
 
-    page = teacher.get(HERE).text
-    assert "A new version is in the library" in page and "the check check-" in page
+    page = teacher.get(here).text
+    assert "A new version is in the library" in page
+    assert "the check check-" in page
     assert "Grade all again" not in page
 
-    assert teacher.post(f"{HERE}/version").status_code == 303
-    page = teacher.get(HERE).text
-    assert "The new version is out" in page and "Grade all again" in page
+    assert teacher.post(f"{here}/version").status_code == 303
+    page = teacher.get(here).text
+    assert "The new version is out" in page
+    assert "Grade all again" in page
     assert "A new version is in the library" not in page
-    assert schedule_of(school.store.find_release("ict101", LAB)).reveal == "marks"
+    assert schedule_of(school.store.find_release("ict101", "net-own")).reveal == "marks"
     assert school.store.submission(hers.id).sha256 == hers.sha256
 
 
 def _graded(school: Any, submission: Any) -> None:
-    from grader.models import Report
-
-    job, _ = school.store.open_job("ict101", LAB, "teacher")
+    job, _ = school.store.open_job("ict101", submission.lab, "teacher")
     school.store.plan_items(job.id, [submission])
     report = Report(
         submission_id=submission.id, job_id=job.id, state="graded", points=1.0, max_points=2.0, exercises=[],
