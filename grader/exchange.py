@@ -131,7 +131,9 @@ def _release_routes(
         return [
             _shown_release(store, row)
             for name in courses
-            for row in store.releases(name)
+            for row in (
+                store.releases(name) if person.may_help(name) else store.own_releases(name, person.name)
+            )
             if person.may_help(name) or row.opens_at is None or row.opens_at <= now
         ]
 
@@ -415,7 +417,10 @@ def _shown_release(store: Store, row: Release) -> dict[str, Any]:
         "environment": row.environment,
         "max_points": row.max_points,
         "released_at": _moment(row.released_at),
+        "opens_at": _moment(row.opens_at),
         "due_at": _moment(row.due_at),
+        "cutoff_at": _moment(row.cutoff_at),
+        "attempts": row.attempts,
         "withdrawn_at": _moment(row.withdrawn_at),
         "sha256": row.sha256,
         "notebooks": _notebooks(store, row.sha256),

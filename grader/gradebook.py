@@ -100,6 +100,11 @@ class CourseGradebook:
         """The database's URL, where nbgrader's own tools look for it too."""
         return f"sqlite:///{self.folder / 'gradebook.db'}"
 
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever released or graded with nbgrader's tables."""
+        return (self.folder / "gradebook.db").is_file()
+
     def create(self) -> None:
         """Make the course folder and an empty gradebook; safe to call again."""
         create_course_folder(self.places, self.course)

@@ -261,10 +261,10 @@ class _Round:
             return
         written = [(report, s) for report, s in reports if s.username not in failed]
         try:
-            names = [submission.username for _, submission in written]
-            settle_lateness(self.store, bench.places, bench.release.course, [bench.release.lab], names)
+            only = (bench.release.lab, [submission.username for _, submission in written])
+            settle_lateness(self.store, bench.places, bench.release.course, only=only)
         except (SQLAlchemyError, OSError, GradebookError):
-            log.exception("%s: %d graded but without what lateness costs", bench.release.lab, len(names))
+            log.exception("%s: %d graded but without what lateness costs", bench.release.lab, len(written))
             return
         self.store.mark_in_gradebook([report.submission_id for report, _ in written])
         for report, _ in written:

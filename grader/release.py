@@ -10,7 +10,7 @@ from grader.latemarks import settle_lateness
 from grader.models import Release
 from grader.schedule import Schedule
 from grader.settings import Places
-from grader.store import Store
+from grader.store import NotThere, Store
 from labs.model import Lab
 
 
@@ -32,6 +32,7 @@ def release_lab(
     store.course(course)
     if schedule is not None:
         due_at = schedule.checked().due_at
+    took = _takes_off(store, course, lab.name)
     prepared = CourseGradebook(places, course).prepare_release(lab, due_at)
     release = store.release(
         course,
@@ -49,7 +50,7 @@ def release_lab(
         nested=lab.nested,
         cell_seconds=lab.cell_seconds,
     )
-    settle_lateness(store, places, course)
+    settle_lateness(store, places, course, also=took)
     return release
 
 
@@ -58,10 +59,17 @@ def change_terms(store: Store, places: Places, course: str, lab: str, schedule: 
 
     Raises NotThere, ScheduleRefused.
     """
-    before = store.find_release(course, lab).due_at
+    before, took = store.find_release(course, lab).due_at, _takes_off(store, course, lab)
     store.set_schedule(course, lab, schedule)
     gradebook = CourseGradebook(places, course)
-    if before != schedule.due_at and (gradebook.folder / "gradebook.db").exists():
+    if before != schedule.due_at and gradebook.exists:
         with gradebook.writer():
             gradebook.set_due(lab, schedule.due_at)
-    return settle_lateness(store, places, course)
+    return settle_lateness(store, places, course, also=took)
+
+
+def _takes_off(store: Store, course: str, lab: str) -> tuple[str, ...]:
+    try:
+        return (lab,) if store.find_release(course, lab).late_kind != "none" else ()
+    except NotThere:
+        return ()

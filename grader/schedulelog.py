@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import NamedTuple, cast
@@ -204,8 +204,9 @@ class ScheduleLog(Database):
         now, times = datetime.now(UTC), self.class_times(course, lab, usernames)
         return {name for name, each in times.items() if each.closes_at is not None and now < each.closes_at}
 
-    def graded_work(self, course: str) -> list[GradedWork]:
-        """The newest graded submission of each lab by each student."""
+    def graded_work(self, course: str, usernames: Collection[str] = ()) -> list[GradedWork]:
+        """The newest graded submission of each lab by each student, or by each of these, a batch at most."""
+        mine = [Submission.username.in_(sorted(usernames))] if usernames else []
         rank = func.row_number().over(
             partition_by=(Submission.lab, Submission.username),
             order_by=(Submission.received_at.desc(), Submission.id.desc()),
@@ -217,7 +218,7 @@ class ScheduleLog(Database):
                 rank.label("rank"),
             )
             .join(Report, Report.submission_id == Submission.id)
-            .where(Submission.course == course, Report.state != "failed")
+            .where(Submission.course == course, Report.state != "failed", *mine)
             .subquery()
         )
         query = (
@@ -258,7 +259,7 @@ class ScheduleLog(Database):
             return {*session.scalars(policy), *session.scalars(marked)}
 
     def class_lateness(self, course: str, work: Iterable[GradedWork]) -> dict[tuple[str, str], Lateness]:
-        """What lateness takes from graded work, by lab and student. work: all of the course."""
+        """What lateness takes from graded work, by lab and student. work: of a student, that of all labs."""
         with self._read() as session:
             here = select(Release).where(Release.course == course, Release.late_kind != "none")
             releases = {row.lab: row for row in session.scalars(here)}

@@ -113,6 +113,11 @@ def test_points_by_hand_count_before_the_deduction(course: Any) -> None:
     assert nbgraders(course) == (1, pytest.approx(0.3))
     assert course.store.feedback_of(hers.id).points == pytest.approx(0.7)
 
+    change_terms(course.store, course.places, "ict101", "sums", terms(late_kind="none"))
+
+    assert nbgraders(course) == (1, 0)
+    assert course.store.feedback_of(hers.id).points == 1
+
 
 def test_a_bank_pays_first(course: Any) -> None:
     hers = course.solved("alice")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -124,7 +125,8 @@ class _Pages:
         self.desk.limits.releases.press(visitor.name)
         before = self._under_way.get((course, lab))
         if before is not None and not before.done():
-            return refused("A change of this lab is under way. Look again in a minute.")
+            said = "A change of this lab is under way. Look again in a minute."
+            return await asyncio.to_thread(refused, said)
         task = self._under_way[(course, lab)] = asyncio.create_task(asyncio.to_thread(work))
         done, _ = await asyncio.wait({task}, timeout=_WAIT_S)
         if not done:
@@ -395,7 +397,10 @@ def _preview(desk: Desk, release: Release | None, entry: Entry | None, notebook:
     from labs.build import release_notebooks
 
     if entry is not None:
-        return released_page(release_notebooks(entry.lab)[notebook], notebook)
+        try:
+            return released_page(release_notebooks(entry.lab)[notebook], notebook)
+        except LabError as problem:
+            return f"<p>{html.escape(str(problem))}</p>"
     if release is None:
         raise no_page()
     raw = read_member(desk.store.blob(release.sha256), f"{notebook}.ipynb", _MOST_NOTEBOOK_BYTES)
