@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import html
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -396,21 +395,20 @@ def _preview(desk: Desk, release: Release | None, entry: Entry | None, notebook:
     from grader.feedback import released_page
     from labs.build import release_notebooks
 
-    if entry is not None:
-        try:
-            return released_page(release_notebooks(entry.lab)[notebook], notebook)
-        except LabError as problem:
-            return f"<p>{html.escape(str(problem))}</p>"
-    if release is None:
-        raise no_page()
-    raw = read_member(desk.store.blob(release.sha256), f"{notebook}.ipynb", _MOST_NOTEBOOK_BYTES)
     try:
-        return released_page(nbformat.reads(raw.decode(), as_version=4), notebook)
-    except (
-        nbformat.ValidationError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-    ):  # what came through nbgrader may be anything
-        return "<p>This is not a notebook that can be shown. Generate the assignment again.</p>"
+        if entry is not None:
+            shown = release_notebooks(entry.lab)[notebook]
+        elif release is not None:
+            raw = read_member(desk.store.blob(release.sha256), f"{notebook}.ipynb", _MOST_NOTEBOOK_BYTES)
+            shown = nbformat.reads(raw.decode(), as_version=4)
+        else:
+            raise no_page()
+        return released_page(shown, notebook)
+    except LabError as problem:
+        said = str(problem)
+    except (nbformat.ValidationError, ValueError, KeyError, TypeError, AttributeError):
+        said = (
+            "What came through nbgrader is not a notebook that can be shown. Generate the assignment again."
+        )
+    cells = [nbformat.v4.new_markdown_cell("# No notebook"), nbformat.v4.new_raw_cell(said)]
+    return released_page(nbformat.v4.new_notebook(cells=cells), notebook)
