@@ -24,6 +24,7 @@ from grader.versions import Changes, changes
 from hub.portal.catalogue import Entry
 from hub.portal.desk import Desk, no_page
 from hub.portal.headers import FEEDBACK_POLICY
+from hub.portal.kept import Kept
 from hub.portal.login import Visitor
 from hub.portal.pages.student import TRACKS
 from hub.portal.releaseform import entered_of, moment_of, schedule_from
@@ -55,6 +56,7 @@ class _Pages:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self.zone = ZoneInfo(desk.settings.site.timezone)
+        self._compared: Kept[Changes | None] = Kept()
         self._under_way: dict[tuple[str, str], asyncio.Task[str]] = {}
 
     def find(self, visitor: Visitor, course: str, lab: str) -> tuple[Release | None, Entry | None]:
@@ -98,7 +100,7 @@ class _Pages:
             is_out=is_out,
             entry=entry,
             note=self.desk.catalogue.notes().get(lab, ""),
-            new=_news(self.desk, release, entry) if is_out else None,
+            new=self._news(release, entry) if is_out else None,
             handed_in=store.turnout(course).labs.get(lab, 0),
             stale=store.graded_before(course, lab, release.released_at) if release else 0,
             entered=entered_of(known, row.late_days, self.zone) | (entered or {}),
@@ -110,6 +112,16 @@ class _Pages:
             most_days=MOST_BANK_DAYS,
             longest_reason=LONGEST_REASON,
             problem=problem,
+        )
+
+    def _news(self, release: Release | None, entry: Entry | None) -> Changes | None:
+        """What is new in the library since it was released; None where that cannot be said."""
+        if release is None or entry is None or not release.source_sha256:
+            return None
+        files = [(str(file), file.stat()) for file in sorted(entry.lab.folder.rglob("*")) if file.is_file()]
+        seen = (release.source_sha256, [(path, stat.st_mtime_ns, stat.st_size) for path, stat in files])
+        return self._compared.get(
+            f"{release.course}/{release.lab}", seen, partial(_compared, self.desk, release, entry.lab)
         )
 
     async def do(
@@ -361,14 +373,11 @@ def _sections(desk: Desk, course: str) -> list[str]:
     return sorted({each.section for each in desk.store.roll(course) if each.section})
 
 
-def _news(desk: Desk, release: Release | None, entry: Entry | None) -> Changes | None:
-    """What is new in the library since it was released; None where that cannot be said."""
-    if release is None or entry is None or not release.source_sha256:
-        return None
+def _compared(desk: Desk, release: Release, lab: Lab) -> Changes | None:
     from labs.build import source_files
 
     try:
-        return changes(unpacked(desk.store.blob(release.source_sha256), _UNLIMITED), source_files(entry.lab))
+        return changes(unpacked(desk.store.blob(release.source_sha256), _UNLIMITED), source_files(lab))
     except (LabError, OSError, ValueError, KeyError):
         log.exception("%s: the versions cannot be compared", release.lab)
         return None
