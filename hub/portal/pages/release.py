@@ -15,19 +15,20 @@ from starlette.responses import Response
 from grader.archives import read_member, unpacked
 from grader.database import RecordError
 from grader.models import Release
-from grader.names import NameRefused, check_lab, check_username
+from grader.names import NameRefused, check_lab
 from grader.schedule import MOST_ATTEMPTS, MOST_BANK_DAYS, Schedule, ScheduleRefused
 from grader.schedulelog import LONGEST_REASON, schedule_of
 from grader.settings import ExchangeSettings
 from grader.store import NotThere
 from grader.versions import Changes, changes
+from hub.portal import releasing
 from hub.portal.catalogue import Entry
 from hub.portal.desk import Desk, no_page
 from hub.portal.headers import FEEDBACK_POLICY
 from hub.portal.kept import Kept
 from hub.portal.login import Visitor
 from hub.portal.pages.student import TRACKS
-from hub.portal.releaseform import entered_of, moment_of, schedule_from
+from hub.portal.releaseform import entered_of, schedule_from
 from labs.model import Lab, LabError
 
 log = logging.getLogger(__name__)
@@ -105,7 +106,7 @@ class _Pages:
             stale=store.graded_before(course, lab, release.released_at) if release else 0,
             entered=entered_of(known, row.late_days, self.zone) | (entered or {}),
             extensions=store.extensions(course, lab) if release else [],
-            sections=_sections(self.desk, course) if release else [],
+            sections=releasing.sections(self.desk, course) if release else [],
             extension=dict.fromkeys(_EXTENSION, "") | (extension or {}),
             notebooks=_notebooks(self.desk, release, entry),
             most_attempts=MOST_ATTEMPTS,
@@ -206,9 +207,9 @@ def _releasing(router: APIRouter, desk: Desk, pages: _Pages) -> None:
         except ScheduleRefused as problem:
             return await asyncio.to_thread(refused, str(problem))
         if row is not None and row.withdrawn_at is None:
-            work = partial(_change, desk, course, lab, schedule, bank)
+            work = partial(releasing.change, desk, course, lab, schedule, bank)
         elif entry is not None:
-            work = partial(_release, desk, course, entry.lab, visitor.name, (schedule, bank))
+            work = partial(releasing.offer, desk, course, entry.lab, visitor.name, (schedule, bank))
         else:
             return await asyncio.to_thread(
                 refused, "This lab is not in the library. It came through nbgrader: release it there again."
@@ -222,7 +223,7 @@ def _releasing(router: APIRouter, desk: Desk, pages: _Pages) -> None:
         row, entry = await asyncio.to_thread(pages.find, visitor, course, lab)
         if row is None or entry is None or row.withdrawn_at is not None:
             raise no_page()
-        work = partial(_new_version, desk, course, entry.lab, visitor.name, schedule_of(row))
+        work = partial(releasing.renew, desk, course, entry.lab, visitor.name, schedule_of(row))
         return await pages.do(
             visitor, course, lab, work, partial(_refused, pages, visitor, (course, lab), {})
         )
@@ -262,7 +263,7 @@ def _extending(router: APIRouter, desk: Desk, pages: _Pages) -> None:
         row, _ = await asyncio.to_thread(pages.find, visitor, course, lab)
         if row is None:
             raise no_page()
-        work = partial(_extend, desk, (course, lab), fields, visitor.name, pages.zone)
+        work = partial(releasing.extend, desk, (course, lab), fields, visitor.name, pages.zone)
         refused = partial(_refused, pages, visitor, (course, lab), {"extension": fields})
         return await pages.do(visitor, course, lab, work, refused)
 
@@ -273,79 +274,10 @@ def _extending(router: APIRouter, desk: Desk, pages: _Pages) -> None:
         await asyncio.to_thread(pages.find, visitor, course, lab)
         if number not in {row.id for row in await asyncio.to_thread(desk.store.extensions, course, lab)}:
             raise no_page()
-        work = partial(_unextend, desk, course, lab, number)
+        work = partial(releasing.unextend, desk, course, lab, number)
         return await pages.do(
             visitor, course, lab, work, partial(_refused, pages, visitor, (course, lab), {})
         )
-
-
-# The work, in a thread: what brings nbgrader with it is imported here.
-
-
-def _release(desk: Desk, course: str, lab: Lab, by: str, terms: tuple[Schedule, int | None]) -> str:
-    from grader.release import release_lab
-
-    schedule, bank = terms
-    if bank is not None:
-        desk.store.set_bank(course, bank)
-    row = release_lab(desk.store, desk.settings.places, lab, course, by=by, schedule=schedule)
-    return f"{row.title} is released: {row.max_points:g} points."
-
-
-def _change(desk: Desk, course: str, lab: str, schedule: Schedule, bank: int | None) -> str:
-    from grader.release import change_terms
-
-    if bank is not None:
-        desk.store.set_bank(course, bank)
-    changed = change_terms(desk.store, desk.settings.places, course, lab, schedule)
-    return f"Saved.{_told(changed)}"
-
-
-def _new_version(desk: Desk, course: str, lab: Lab, by: str, schedule: Schedule) -> str:
-    from grader.release import release_lab
-
-    row = release_lab(desk.store, desk.settings.places, lab, course, by=by, schedule=schedule)
-    return (
-        f"The new version is out: {row.max_points:g} points. Students who began keep their files. Grading puts the new "
-        "checks into what they hand in."
-    )
-
-
-def _extend(desk: Desk, where: tuple[str, str], fields: dict[str, str], by: str, zone: ZoneInfo) -> str:
-    from grader.latemarks import settle_lateness
-
-    course, lab = where
-    username, section = fields.get("username", "").strip(), fields.get("section", "")
-    if username:
-        check_username(username)
-    elif section and section not in _sections(desk, course):
-        raise NotThere("There is no such group in this course. Choose one of the list.")
-    row = desk.store.extend(
-        course,
-        lab,
-        username=username,
-        section=section,
-        due_at=moment_of(fields.get("due", ""), zone),
-        cutoff_at=moment_of(fields.get("cutoff", ""), zone),
-        reason=fields.get("reason", ""),
-        by=by,
-    )
-    changed = settle_lateness(desk.store, desk.settings.places, course)
-    return f"{row.username or f'Group {row.section}'} has more time.{_told(changed)}"
-
-
-def _unextend(desk: Desk, course: str, lab: str, number: int) -> str:
-    from grader.latemarks import settle_lateness
-
-    row = desk.store.remove_extension(course, lab, number)
-    changed = settle_lateness(desk.store, desk.settings.places, course)
-    return f"The extension of {row.username or f'group {row.section}'} is removed.{_told(changed)}"
-
-
-def _told(changed: int) -> str:
-    if not changed:
-        return ""
-    return f" {changed} mark{'' if changed == 1 else 's'} worked out again."
 
 
 def _refused(
@@ -367,10 +299,6 @@ def _titles(out: dict[str, Release], entries: Any) -> dict[str, str]:
 
 def _track(entry: Entry | None) -> str:
     return TRACKS.get(entry.lab.track, entry.lab.track) if entry else ""
-
-
-def _sections(desk: Desk, course: str) -> list[str]:
-    return sorted({each.section for each in desk.store.roll(course) if each.section})
 
 
 def _compared(desk: Desk, release: Release, lab: Lab) -> Changes | None:

@@ -73,6 +73,7 @@ INSTRUCTORS_MODULES = {  # only instructors and operators read what these say
     "pages/people.py",
     "pages/release.py",
     "releaseform.py",
+    "releasing.py",
 }
 SCRIPT = "<script>alert(1)"
 
