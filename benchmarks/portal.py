@@ -87,6 +87,8 @@ def pages(store: Store) -> dict[str, list[str]]:
             f"courses/{COURSE}/labs/{LAB}/again",
             f"courses/{COURSE}/labs/{LAB}/students/{student(0)}",
             f"courses/{COURSE}/inquiries",
+            f"courses/{COURSE}/release",
+            f"courses/{COURSE}/labs/{LAB}/release",
             f"courses/{COURSE}/students/{student(0)}",
             f"courses/{COURSE}/insight",
             f"courses/{COURSE}/labs/{LAB}/insight",

@@ -42,6 +42,12 @@ class Work(NamedTuple):
     regraded: bool | None
     released_points: float | None
     released_max_points: float | None
+    late_penalty: float | None
+
+    @property
+    def mark(self) -> float | None:
+        """The points of the report, without what lateness costs."""
+        return None if self.points is None else self.points - (self.late_penalty or 0.0)
 
 
 @dataclass(frozen=True)
@@ -148,6 +154,7 @@ class ClassLog(WorkLog):
                 Report.graded_at > Feedback.released_at,
                 Feedback.points,
                 Feedback.max_points,
+                Report.late_penalty,
             )
             .outerjoin(Report, Report.submission_id == ranked.c.id)
             .outerjoin(Feedback, Feedback.submission_id == ranked.c.id)

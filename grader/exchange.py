@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import zipfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
-from datetime import datetime
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime, tzinfo
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from grader.models import Feedback, Job, Release, Submission
 from grader.names import NameRefused, check_course, check_lab, check_username, is_submission_id
 from grader.people import Person
 from grader.settings import ExchangeSettings
-from grader.store import NotThere, Store, TooMany, Withdrawn
+from grader.store import NotNow, NotThere, Store, TooMany, Withdrawn
 
 log = logging.getLogger("ictlabs.exchange")
 
@@ -38,6 +38,7 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (NameRefused, 422),
     (TooMany, 429),
     (Withdrawn, 409),
+    (NotNow, 409),
     (NotThere, 404),
 )
 
@@ -79,15 +80,16 @@ def exchange_router(
     settings: ExchangeSettings,
     person: Callable[..., Awaitable[Person]],
     grade: Grade | None = None,
+    zone: tzinfo = UTC,
 ) -> APIRouter:
     """Routes under /api/exchange. `person`: the dependency that says who asks, or answers 401 or 403 itself.
 
-    grade: starts or joins a job (course, lab, by whom, student), for Formgrader's Autograde.
+    grade: starts or joins a job (course, lab, by whom, student), for Formgrader's Autograde. zone: for times in sentences.
     """
     router = APIRouter(prefix="/api/exchange", route_class=_Sentences)
     who = Depends(person)
-    _release_routes(router, store, settings, who)
-    _submission_routes(router, store, settings, who)
+    _release_routes(router, store, settings, who, zone)
+    _submission_routes(router, store, settings, who, zone)
     _feedback_routes(router, store, settings, who)
     if grade is not None:
         _grading_routes(router, store, grade, who)
@@ -118,12 +120,22 @@ def _shown_job(job: Job) -> dict[str, Any]:
     return {name: getattr(job, name) for name in ("id", "state", "done", "total", "message")}
 
 
-def _release_routes(router: APIRouter, store: Store, settings: ExchangeSettings, who: Any) -> None:
+def _release_routes(
+    router: APIRouter, store: Store, settings: ExchangeSettings, who: Any, zone: tzinfo
+) -> None:
     @router.get("/releases")
     def list_releases(course: str | None = None, person: Person = who) -> list[dict[str, Any]]:
         """Labs offered in the person's courses."""
         courses = [_learner(person, course)] if course else sorted(person.courses)
-        return [_shown_release(store, row) for name in courses for row in store.releases(name)]
+        now = datetime.now(UTC)
+        return [
+            _shown_release(store, row)
+            for name in courses
+            for row in (
+                store.releases(name) if person.may_help(name) else store.own_releases(name, person.name)
+            )
+            if person.may_help(name) or row.opens_at is None or row.opens_at <= now
+        ]
 
     @router.get("/releases/{course}/{lab}/archive")
     def fetch_release(course: str, lab: str, person: Person = who) -> FileResponse:
@@ -134,6 +146,9 @@ def _release_routes(router: APIRouter, store: Store, settings: ExchangeSettings,
             raise Withdrawn(
                 f"{lab} is no longer offered in {course}. Ask your instructor to release it again."
             )
+        if not person.may_help(course):
+            with _told_in(zone):
+                store.check_open(course, lab)
         seed = store.variants.seed(course, lab, person.name)
         return _zip(store.blob(row.sha256), {"ICTLabs-Variant": seed})
 
@@ -156,7 +171,9 @@ def _release_routes(router: APIRouter, store: Store, settings: ExchangeSettings,
         return _shown_release(store, store.withdraw(course, check_lab(lab)))
 
 
-def _submission_routes(router: APIRouter, store: Store, settings: ExchangeSettings, who: Any) -> None:
+def _submission_routes(
+    router: APIRouter, store: Store, settings: ExchangeSettings, who: Any, zone: tzinfo
+) -> None:
     @router.get("/submissions")
     def list_submissions(
         request: Request, course: str | None = None, lab: str | None = None, person: Person = who
@@ -178,12 +195,14 @@ def _submission_routes(router: APIRouter, store: Store, settings: ExchangeSettin
         """Hand in. The answer is the receipt: with it, the submission is on the disk."""
         _learner(person, course)
         check_lab(lab)
-        limit = settings.max_per_hour
-        await run_in_threadpool(store.check_rate, course, lab, person.name, limit)
-        async with _received(request, store, settings) as archive:
-            await run_in_threadpool(inspect, archive, settings)
-            take = partial(store.submit, course, lab, person.name, archive, max_per_hour=limit)
-            row = await run_in_threadpool(take)
+        terms: dict[str, Any] = {"max_per_hour": settings.max_per_hour, "bound": not person.may_help(course)}
+        with _told_in(zone):
+            await run_in_threadpool(partial(store.check_hand_in, course, lab, person.name, **terms))
+            async with _received(request, store, settings) as archive:
+                await run_in_threadpool(inspect, archive, settings)
+                row = await run_in_threadpool(
+                    partial(store.submit, course, lab, person.name, archive, **terms)
+                )
         return {
             "id": row.id,
             "username": row.username,
@@ -223,6 +242,15 @@ def _feedback_routes(router: APIRouter, store: Store, settings: ExchangeSettings
         async with _received(request, store, settings) as archive:
             feedback = await run_in_threadpool(_take_feedback, store, settings, row, archive, person)
         return _shown_feedback(store, feedback)
+
+
+@contextmanager
+def _told_in(zone: tzinfo) -> Iterator[None]:
+    """Turn a refusal that names a moment into a sentence with the site's own time."""
+    try:
+        yield
+    except NotNow as error:
+        raise HTTPException(409, error.told(zone)) from error
 
 
 # Who may do what
@@ -335,12 +363,19 @@ def _take_feedback(
     entries = inspect(archive, settings)
     if not entries or any("/" in entry.path or not entry.path.endswith(".html") for entry in entries):
         raise ArchiveRefused("Feedback is a zip of <notebook>.html files without folders. Generate it first.")
+    if store.kept_waiting(row.course, row.lab, [row.username]):
+        raise HTTPException(
+            409,
+            f"{row.lab} reveals nothing before it is closed, and {row.username} can still hand in. "
+            "Release the feedback then, or change what the lab reveals.",
+        )
     report = store.report(row.id)
     return store.release_feedback(
         row.id,
         archive.read_bytes(),  # bounded by the limit on archives
         person.name,
-        points=report.points if report else None,
+        points=None if report is None or report.points is None else report.points - report.late_penalty,
+        late_penalty=report.late_penalty if report else 0.0,
         max_points=report.max_points if report else None,
     )
 
@@ -391,7 +426,10 @@ def _shown_release(store: Store, row: Release) -> dict[str, Any]:
         "environment": row.environment,
         "max_points": row.max_points,
         "released_at": _moment(row.released_at),
+        "opens_at": _moment(row.opens_at),
         "due_at": _moment(row.due_at),
+        "cutoff_at": _moment(row.cutoff_at),
+        "attempts": row.attempts,
         "withdrawn_at": _moment(row.withdrawn_at),
         "sha256": row.sha256,
         "notebooks": _notebooks(store, row.sha256),

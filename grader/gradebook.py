@@ -19,13 +19,14 @@ from nbformat import NotebookNode
 from nbgrader import preprocessors as steps
 from nbgrader.api import Assignment, Gradebook, MissingEntry, Notebook, SubmittedAssignment, SubmittedNotebook
 from nbgrader.nbgraderformat import ValidationError
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from grader.coursefolder import create_course_folder, replace_folder
 from grader.engine.released import ReleasedCell, ReleasedLab, ReleasedNotebook
 from grader.gradewriter import Entry, write_batch
 from grader.ownership import give
+from grader.schedule import penalty, spread
 from grader.settings import Places
 from labs import build
 from labs.model import Lab
@@ -45,10 +46,11 @@ class BatchError(GradebookError):
 
 @dataclass(frozen=True)
 class Prepared:
-    """A release as students get it: path -> bytes, and the points it is worth."""
+    """A release as students get it: path -> bytes, and the points it is worth. source: what it was made from."""
 
     files: Mapping[str, bytes]
     max_points: float
+    source: Mapping[str, bytes]
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,11 @@ class CourseGradebook:
         """The database's URL, where nbgrader's own tools look for it too."""
         return f"sqlite:///{self.folder / 'gradebook.db'}"
 
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever released or graded with nbgrader's tables."""
+        return (self.folder / "gradebook.db").is_file()
+
     def create(self) -> None:
         """Make the course folder and an empty gradebook; safe to call again."""
         create_course_folder(self.places, self.course)
@@ -117,8 +124,7 @@ class CourseGradebook:
 
         Raises GradebookError when nbgrader refuses, such as cells added to a lab with submissions.
         """
-        data = {path: file.read_bytes() for path, file in build.data_files(lab).items()}
-        sources = build.source_notebooks(lab)
+        source, sources = build.source_files(lab), build.source_notebooks(lab)
         create_course_folder(self.places, self.course)
         with self.writer():
             with self._open() as gradebook:
@@ -131,15 +137,11 @@ class CourseGradebook:
                     f"{lab.name}: nbgrader refuses to release it: {error} "
                     "A lab that was handed in already keeps its cells: give the changed one a new name."
                 ) from error
-            files = data | {f"{name}.ipynb": _bytes(nb) for name, nb in made.items()}
-            replace_folder(
-                self.folder,
-                f"source/{lab.name}",
-                data | {f"{n}.ipynb": _bytes(nb) for n, nb in sources.items()},
-            )
+            files = source | {f"{name}.ipynb": _bytes(nb) for name, nb in made.items()}
+            replace_folder(self.folder, f"source/{lab.name}", source)
             replace_folder(self.folder, f"release/{lab.name}", files)
         with self._open() as gradebook:
-            return Prepared(files, float(gradebook.find_assignment(lab.name).max_score))
+            return Prepared(files, float(gradebook.find_assignment(lab.name).max_score), source)
 
     def _release(self, lab: str, name: str, source: NotebookNode) -> NotebookNode:
         resources: dict[str, Any] = {"nbgrader": {"notebook": name, "assignment": lab, "db_url": self.url}}
@@ -209,6 +211,46 @@ class CourseGradebook:
                         failed[entry.username] = str(error).splitlines()[0]
         if failed:
             raise BatchError(failed)
+
+    def set_penalties(self, lab: str, shares: Mapping[str, float]) -> None:
+        """Take off, for lateness, this share of what the lab is worth. shares: by student; the others keep theirs.
+
+        Never more than was earned, with marks by hand; where nothing is taken off, nbgrader's own "none" stands.
+        """
+        query = (
+            select(
+                SubmittedNotebook.id,
+                SubmittedAssignment.student_id,
+                SubmittedNotebook.score,
+                SubmittedNotebook.max_score,
+                SubmittedNotebook.late_submission_penalty,
+            )
+            .join(SubmittedAssignment, SubmittedAssignment.id == SubmittedNotebook.assignment_id)
+            .join(Assignment, Assignment.id == SubmittedAssignment.assignment_id)
+            .where(Assignment.name == lab)
+            .order_by(SubmittedNotebook.id)
+        )
+        with self._open() as gradebook:
+            found: dict[str, list[Any]] = {}
+            for row in gradebook.db.execute(query):
+                if row.student_id in shares:
+                    found.setdefault(row.student_id, []).append(row)
+            for student, rows in found.items():
+                worth, earned = sum(row.max_score for row in rows), [float(row.score) for row in rows]
+                off = spread(penalty(sum(earned), worth, shares[student]), earned)
+                for row, part in zip(rows, off, strict=True):
+                    if (row.late_submission_penalty or None) != (part or None):
+                        gradebook.db.execute(
+                            update(SubmittedNotebook)
+                            .where(SubmittedNotebook.id == row.id)
+                            .values(late_submission_penalty=part or None)
+                        )
+            gradebook.db.commit()
+
+    def set_due(self, lab: str, due_at: datetime | None) -> None:
+        """Change the due time that nbgrader's own tools show; nothing where they do not know the lab."""
+        with self._open() as gradebook, contextlib.suppress(MissingEntry):
+            _set_due(gradebook, gradebook.find_assignment(lab), due_at)
 
     def _write_files(self, lab: str, entry: Entry) -> None:
         moment = entry.received_at.astimezone(UTC)

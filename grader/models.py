@@ -57,6 +57,7 @@ class Course(Base):
     title: Mapped[str] = mapped_column(String(200))
     created_at: Mapped[datetime]
     open: Mapped[bool] = mapped_column(default=False)  # anybody with an account may join
+    late_days: Mapped[int] = mapped_column(default=0)  # each student's bank, for the labs that draw on it
 
 
 class Member(Base):
@@ -93,6 +94,33 @@ class Release(Base):
     cell_seconds: Mapped[int] = mapped_column(
         default=0
     )  # a cell may take so long, if the site's limit is less
+    # The rest is grader.schedule.Schedule, with due_at above.
+    opens_at: Mapped[datetime | None]
+    cutoff_at: Mapped[datetime | None]
+    late_kind: Mapped[str] = mapped_column(String(16), default="none")  # none | deduction | bank
+    late_percent: Mapped[float] = mapped_column(default=0.0)
+    attempts: Mapped[int | None]
+    reveal: Mapped[str] = mapped_column(String(16), default="messages")  # messages | marks | closed
+    source_sha256: Mapped[str] = mapped_column(
+        String(64), default=""
+    )  # blob: zip of what it was made from, with solutions; "" if it came through nbgrader
+
+
+class Extension(Base):
+    """More time for one student or one group, never less."""
+
+    __tablename__ = "extension"
+    __table_args__ = (UniqueConstraint("course", "lab", "username", "section"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    course: Mapped[str] = mapped_column(ForeignKey("course.id"))
+    lab: Mapped[str] = mapped_column(String(64))
+    username: Mapped[str] = mapped_column(String(64), default="")  # of these two, one is empty
+    section: Mapped[str] = mapped_column(String(64), default="")
+    due_at: Mapped[datetime | None]
+    cutoff_at: Mapped[datetime | None]
+    reason: Mapped[str] = mapped_column(String(300))
+    by: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime]
 
 
 class Submission(Base):
@@ -173,6 +201,7 @@ class Report(Base):
     evidence: Mapped[list[Any]] = mapped_column(
         default=list
     )  # why a person should look, for instructors only
+    late_penalty: Mapped[float] = mapped_column(default=0.0)  # off the points, for lateness
     graded_at: Mapped[datetime]
     in_gradebook_at: Mapped[datetime | None]  # set by the writer, last
 
@@ -186,8 +215,9 @@ class Feedback(Base):
     sha256: Mapped[str] = mapped_column(String(64))  # blob: zip of <notebook>.html
     released_at: Mapped[datetime]
     released_by: Mapped[str] = mapped_column(String(64))
-    points: Mapped[float | None]  # as the gradebook had them at that moment
+    points: Mapped[float | None]  # as the gradebook had them at that moment, without what lateness cost
     max_points: Mapped[float | None]
+    late_penalty: Mapped[float] = mapped_column(default=0.0)  # what that was; it follows the policy
     read_at: Mapped[datetime | None]  # when the student opened it first
     # [{"exercise", "points", "max_points", "message", "by_hand", "comment"}] as the gradebook had them, if it knew
     exercises: Mapped[list[Any] | None]

@@ -19,6 +19,7 @@ from grader.cluster import ClusterError, open_client, worker_count
 from grader.engine.released import ReleasedLab
 from grader.gradebook import BatchError, CourseGradebook, GradebookError, gradebook_of
 from grader.gradewriter import CellScores, Entry
+from grader.latemarks import settle_lateness
 from grader.models import Job, Release, Report, Submission
 from grader.sandbox import choose, unavailable
 from grader.sandbox.base import SandboxError
@@ -259,6 +260,12 @@ class _Round:
             log.exception("%s: %d graded but not in the gradebook", bench.release.lab, len(reports))
             return
         written = [(report, s) for report, s in reports if s.username not in failed]
+        try:
+            only = (bench.release.lab, [submission.username for _, submission in written])
+            settle_lateness(self.store, bench.places, bench.release.course, only=only)
+        except (SQLAlchemyError, OSError, GradebookError):
+            log.exception("%s: %d graded but without what lateness costs", bench.release.lab, len(written))
+            return
         self.store.mark_in_gradebook([report.submission_id for report, _ in written])
         for report, _ in written:
             report.in_gradebook_at = datetime.now(UTC)
@@ -299,6 +306,8 @@ def _run(bench: _Bench, progress: Callable[[Step], None] | None) -> JobResult:
     result = _result(bench.store, bench.job, cancelled=cancelled)
     message = f"Not graded, by a fault of the grader: {', '.join(result.failed)}." if result.failed else ""
     state = "cancelled" if cancelled else "failed" if result.failed else "done"
+    if bench.release.late_kind == "bank":  # what this lab takes from the bank is missing for the others
+        settle_lateness(bench.store, bench.places, bench.release.course)
     bench.store.finish_job(bench.job, state, message)
     return result
 

@@ -25,11 +25,13 @@ from grader.people import ASSISTANT_PREFIX, INSTRUCTOR_PREFIX, STUDENT_PREFIX
 from grader.questions import QuestionLog
 from grader.receipts import Receipts
 from grader.roster import ROLES, MemberRow
+from grader.schedule import NotNow, Schedule
+from grader.schedulelog import ScheduleLog, hold_to_schedule, put_schedule
 from grader.settings import Places
 from grader.variants import Variants
 from grader.worklog import newest_of_each
 
-__all__ = ["AlreadyThere", "MemberRow", "NotThere", "RecordError", "Store", "TooMany", "Withdrawn"]
+__all__ = ["AlreadyThere", "MemberRow", "NotNow", "NotThere", "RecordError", "Store", "TooMany", "Withdrawn"]
 
 
 class Withdrawn(RecordError):
@@ -40,7 +42,7 @@ class TooMany(RecordError):
     """A student hands in too often."""
 
 
-class Store(ClassLog, OpenCourseLog, OwnWorkLog, AnnouncementLog, QuestionLog, InquiryLog):
+class Store(ClassLog, OpenCourseLog, OwnWorkLog, AnnouncementLog, QuestionLog, InquiryLog, ScheduleLog):
     """The record of one site. Methods are short transactions and may be called from any thread."""
 
     def __init__(self, engine: Engine, blobs: Blobs, receipts: Receipts, variants: Variants) -> None:
@@ -137,6 +139,8 @@ class Store(ClassLog, OpenCourseLog, OwnWorkLog, AnnouncementLog, QuestionLog, I
         max_points: float,
         by: str,
         due_at: datetime | None = None,
+        schedule: Schedule | None = None,
+        source: bytes = b"",
         preload: Sequence[str] = (),
         fork: bool = True,
         nested: bool = False,
@@ -144,10 +148,14 @@ class Store(ClassLog, OpenCourseLog, OwnWorkLog, AnnouncementLog, QuestionLog, I
     ) -> Release:
         """Offer a lab to a course. `archive`: zip of the student's files. Releasing again replaces and re-offers.
 
-        preload, fork, cell_seconds: as in the lab's lab.toml, for grading. nested: it makes namespaces of its own.
+        schedule: takes the place of due_at; without one, all but the due time stays as it was. source: zip of what the
+        lab was made from, to say later what is new. preload, fork, cell_seconds: as in the lab's lab.toml, for grading. nested: it makes namespaces of its own.
         """
         check_lab(lab)
+        if schedule is not None:
+            schedule.checked()
         sha256, _ = self.blobs.put(archive)
+        source_sha256 = self.blobs.put(source)[0] if source else ""
         with self._write() as session:
             _course(session, course)
             row = session.scalar(select(Release).where(Release.course == course, Release.lab == lab))
@@ -157,7 +165,9 @@ class Store(ClassLog, OpenCourseLog, OwnWorkLog, AnnouncementLog, QuestionLog, I
             row.title, row.environment, row.sha256, row.max_points = title, environment, sha256, max_points
             row.released_at, row.released_by, row.due_at = datetime.now(UTC), by, due_at
             row.withdrawn_at, row.preload, row.fork, row.nested = None, list(preload), fork, nested
-            row.cell_seconds = cell_seconds
+            row.cell_seconds, row.source_sha256 = cell_seconds, source_sha256
+            if schedule is not None:
+                put_schedule(row, schedule)
         return row
 
     def releases(self, course: str, *, withdrawn: bool = False) -> list[Release]:
@@ -184,29 +194,38 @@ class Store(ClassLog, OpenCourseLog, OwnWorkLog, AnnouncementLog, QuestionLog, I
     # Submissions
 
     def submit(
-        self, course: str, lab: str, username: str, archive: Path | bytes, *, max_per_hour: int | None = None
+        self,
+        course: str,
+        lab: str,
+        username: str,
+        archive: Path | bytes,
+        *,
+        max_per_hour: int | None = None,
+        bound: bool = True,
     ) -> Submission:
         """Take a submission: bytes on the disk, then the row with its receipt, in one transaction.
 
-        Killed anywhere, there is the whole submission or none. Raises NotThere, Withdrawn, TooMany.
+        Killed anywhere, there is the whole submission or none. bound: to the lab's times and attempts, as students are.
+        Raises NotThere, Withdrawn, TooMany, NotNow.
         """
         check_username(username)
         sha256, size = self.blobs.put(archive)
         with self._write() as session:
-            release = _release(session, course, lab)
-            if release.withdrawn_at is not None:
-                raise Withdrawn(
-                    f"{lab} is no longer offered in {course}. Ask your instructor to release it again."
-                )
+            release = _offered(session, course, lab)
+            if bound:
+                hold_to_schedule(session, release, username, last_word=True)
             if max_per_hour is not None:
                 _hold_back(session, course, lab, username, max_per_hour)
             row = self._signed(course, lab, username, sha256, size)
             session.add(row)
         return row
 
-    def check_rate(self, course: str, lab: str, username: str, max_per_hour: int) -> None:
-        """Raise TooMany when this student may not hand in now; asked before the bytes are read."""
+    def check_hand_in(self, course: str, lab: str, username: str, *, max_per_hour: int, bound: bool) -> None:
+        """Raise what `submit` would raise now; asked before the bytes are read."""
         with self._read() as session:
+            release = _offered(session, course, lab)
+            if bound:
+                hold_to_schedule(session, release, username, last_word=False)
             _hold_back(session, course, lab, username, max_per_hour)
 
     def submission(self, submission_id: str) -> Submission:
@@ -278,6 +297,13 @@ def _release(session: Session, course: str, lab: str) -> Release:
     row = session.scalar(select(Release).where(Release.course == course, Release.lab == lab))
     if row is None:
         raise NotThere(f"{lab} is not released in {course}. List the course's labs for the names.")
+    return row
+
+
+def _offered(session: Session, course: str, lab: str) -> Release:
+    row = _release(session, course, lab)
+    if row.withdrawn_at is not None:
+        raise Withdrawn(f"{lab} is no longer offered in {course}. Ask your instructor to release it again.")
     return row
 
 

@@ -65,10 +65,12 @@ class WorkLog(MarkLog):
         max_points: float | None = None,
         *,
         exercises: list[dict[str, Any]] | None = None,
+        late_penalty: float = 0.0,
     ) -> Feedback:
         """Let the student read feedback: a zip of <notebook>.html. Replaces what was released before.
 
-        `points`, `max_points`, `exercises`: as the gradebook has them now, so that what the student reads stays put.
+        `points`, `max_points`, `exercises`: as the gradebook has them now, so that what the student reads stays put;
+        `late_penalty`: what is off the points already, for lateness.
         """
         sha256, _ = self.blobs.put(archive)
         with self._write() as session:
@@ -84,6 +86,7 @@ class WorkLog(MarkLog):
                     max_points=max_points,
                     exercises=exercises,
                     read_at=None,
+                    late_penalty=late_penalty,
                 )
             )
         return feedback

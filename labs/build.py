@@ -210,6 +210,13 @@ def write_source(lab: Lab, folder: Path) -> None:
         target.chmod(0o644)
 
 
+def source_files(lab: Lab) -> dict[str, bytes]:
+    """Everything a release is made from, with solutions and hidden checks: path -> bytes. The same lab, the same bytes."""
+    files = {path: file.read_bytes() for path, file in data_files(lab).items()}
+    notebooks = source_notebooks(lab).items()
+    return files | {f"{name}.ipynb": f"{nbformat.writes(nb)}\n".encode() for name, nb in notebooks}
+
+
 def data_files(lab: Lab) -> dict[str, Path]:
     """The files that stand beside the notebook: path in the release -> file of the lab."""
     root = lab.data if lab.format == "myst" else lab.folder

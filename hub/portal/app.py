@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
@@ -41,6 +42,7 @@ from hub.portal.pages.opencourses import open_course_pages
 from hub.portal.pages.people import people_pages
 from hub.portal.pages.progress import progress_pages
 from hub.portal.pages.questions import question_pages
+from hub.portal.pages.release import release_pages
 from hub.portal.pages.server import server_pages
 from hub.portal.pages.student import student_pages
 from hub.portal.pages.timezone import timezone_pages
@@ -135,6 +137,7 @@ def create_app(
         question_pages,
         insight_pages,
         progress_pages,
+        release_pages,
         progress_routes,
     )
     for router in (make(desk) for make in pages):
@@ -146,7 +149,14 @@ def create_app(
         return desk.jobs.grade(course, lab, by, [student], regrade=True)
 
     app.include_router(
-        exchange_router(store, settings.grader.exchange, _caller(hub), grade=grade), prefix=below
+        exchange_router(
+            store,
+            settings.grader.exchange,
+            _caller(hub),
+            grade=grade,
+            zone=ZoneInfo(settings.site.timezone),
+        ),
+        prefix=below,
     )
     app.include_router(question_api(desk, _caller(hub)), prefix=below)
     _doors(app, desk)

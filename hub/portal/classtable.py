@@ -11,6 +11,8 @@ from datetime import datetime
 
 from grader.classlog import Someone, Work
 from grader.models import Release
+from grader.schedule import Times
+from grader.schedulelog import Extended, times_of
 from hub.portal.overview import Mark
 
 GRADED = ("not graded", "graded", "by hand", "please look", "failed")  # as the filter lists them
@@ -36,21 +38,36 @@ class StudentRow:
 
 
 def class_table(
-    people: Iterable[Someone], releases: Iterable[Release], work: Iterable[Work]
+    people: Iterable[Someone], releases: Iterable[Release], work: Iterable[Work], extended: Extended
 ) -> list[StudentRow]:
     """These people by labs, in their order."""
-    due = {release.lab: release.due_at for release in releases}
-    cells: dict[str, dict[str, Cell]] = {}
+    times = {release.lab: times_of(release) for release in releases}
+    work_of: dict[str, list[Work]] = {}
     for each in work:
-        cells.setdefault(each.username, {})[each.lab] = _cell(each, due.get(each.lab))
-    return [StudentRow(each, cells.get(each.username, {})) for each in people]
+        work_of.setdefault(each.username, []).append(each)
+    never = Times(None, None, None)
+    return [
+        StudentRow(
+            person,
+            {
+                each.lab: _cell(
+                    each,
+                    extended.times(
+                        times.get(each.lab, never), each.lab, person.username, person.section
+                    ).due_at,
+                )
+                for each in work_of.get(person.username, ())
+            },
+        )
+        for person in people
+    ]
 
 
 def _cell(work: Work, due_at: datetime | None) -> Cell:
     if work.released and not work.regraded:  # else the new report is what there is to release
         points, out_of, state = work.released_points, work.released_max_points, "feedback out"
     else:
-        points, out_of, state = work.points, work.max_points, _state(work)
+        points, out_of, state = work.mark, work.max_points, _state(work)
     return Cell(
         received_at=work.received_at,
         state=state,

@@ -57,5 +57,6 @@ class Limits:
         self.marking = Limit(60, 60)  # rewrites a submission in the gradebook; nobody marks one a second
         self.exports = Limit(6, 60)  # goes through every mark of a course
         self.inquiries = Limit(10, 600)  # each asks a person to look again
+        self.releases = Limit(10, 60)  # builds the notebooks of a lab, and works out a class's marks again
         self.starts = Limit(10, 60)  # a container each; nobody opens more labs than that in a minute
         self.posts = Limit(10, 120, said=_READ)  # a conversation has room, a flood has not

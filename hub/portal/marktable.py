@@ -11,6 +11,7 @@ from typing import Any
 from grader.classlog import Someone, Work
 from grader.marks import ExerciseCells, HandMarked, Points
 from grader.models import Release
+from grader.schedulelog import Extended
 from hub.portal.classtable import Cell, StudentRow, class_table, graded_as, harmless
 from hub.portal.overview import Mark
 
@@ -43,12 +44,16 @@ class MarkRow:
 
 
 def mark_rows(
-    people: Iterable[Someone], release: Release, work: Mapping[str, Work], by_hand: Mapping[str, HandMarked]
+    people: Iterable[Someone],
+    release: Release,
+    work: Mapping[str, Work],
+    by_hand: Mapping[str, HandMarked],
+    extended: Extended,
 ) -> list[MarkRow]:
     """Those of `people` who handed the lab in, in their order."""
     there = [each for each in people if each.username in work]
     rows = []
-    for row in class_table(there, [release], work.values()):
+    for row in class_table(there, [release], work.values(), extended):
         name, cell = row.person.username, row.cells[release.lab]
         mark, given = cell.mark, by_hand.get(name)
         if given is not None and mark is not None:

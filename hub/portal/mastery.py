@@ -167,7 +167,11 @@ def next_steps(
     now: datetime,
 ) -> list[Step]:
     """What one student should do next: what is due, what has to come before it, what is still weak."""
-    offered = [each for each in in_course_order(releases) if each.withdrawn_at is None]
+    offered = [
+        each
+        for each in in_course_order(releases)
+        if each.withdrawn_at is None and (each.opens_at is None or each.opens_at <= now)
+    ]
     marks = read_marks(releases, rows)
     shares = {each.release.lab: share for each in marks if (share := share_of(each.mark)) is not None}
     begun = {row.lab for row in rows}

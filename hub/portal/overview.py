@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Literal
 
 from grader.models import Feedback, Release, Report, Submission
+from hub.portal.languages import gettext as _
+from hub.portal.languages import ngettext, spoken
 
 State = Literal["not started", "working", "submitted", "graded", "feedback out"]
 
@@ -35,6 +37,24 @@ class LabRow:
     marked: Submission | None  # the submission that mark and feedback are about
     mark: Mark | None
     started_at: datetime | None = None  # the last time, through the portal
+    opens_at: datetime | None = None  # while it is not open yet
+    attempts_left: int | None = None
+    late_note: str = ""
+
+    @property
+    def due_at(self) -> datetime | None:
+        """When it is due for this student."""
+        return self.release.due_at
+
+    @property
+    def cutoff_at(self) -> datetime | None:
+        """After that this student cannot hand in."""
+        return self.release.cutoff_at
+
+    @property
+    def can_start(self) -> bool:
+        """Whether it is offered and open."""
+        return self.release.withdrawn_at is None and self.opens_at is None
 
     @property
     def newest(self) -> Submission | None:
@@ -48,8 +68,14 @@ def lab_rows(
     graded: Iterable[str],
     feedback: Mapping[str, Feedback],
     now: datetime,
+    *,
+    bank_left: int = 0,
+    bound: bool = True,
 ) -> list[LabRow]:
-    """A student's labs. `graded`: ids of submissions with a report. A mark is shown with its feedback only."""
+    """A student's labs. `releases`: with this student's own times. `graded`: ids of submissions with a report.
+
+    bank_left: late days. bound: to times and attempts; those who teach are not. A mark is shown with its feedback only.
+    """
     by_lab: dict[str, list[Submission]] = {}
     for submission in submissions:
         by_lab.setdefault(submission.lab, []).append(submission)
@@ -68,6 +94,9 @@ def lab_rows(
                 overdue=release.due_at is not None and not mine and release.due_at < now,
                 marked=marked,
                 mark=mark_of(feedback[marked.id]) if marked else None,
+                opens_at=release.opens_at if bound and release.opens_at and now < release.opens_at else None,
+                attempts_left=max(0, release.attempts - len(mine)) if release.attempts is not None else None,
+                late_note=_late_note(release, bank_left),
             )
         )
     return rows
@@ -81,6 +110,22 @@ def with_starts(rows: Iterable[LabRow], starts: Mapping[tuple[str, str], datetim
         state: State = "working" if at and row.state == "not started" else row.state
         found.append(replace(row, started_at=at, state=state))
     return found
+
+
+def _late_note(release: Release, bank_left: int) -> str:
+    """What handing in late costs, in a sentence."""
+    percent = spoken().percent(release.late_percent / 100)
+    if release.late_kind == "deduction":
+        return _("Late: %(percent)s of the points off for each day begun.") % {"percent": percent}
+    if release.late_kind == "bank":
+        left = ngettext(
+            "Late: you have %(num)s late day left, for all labs of the course together.",
+            "Late: you have %(num)s late days left, for all labs of the course together.",
+            bank_left,
+        ) % {"num": bank_left}
+        beyond = _("Each day begun beyond that takes %(percent)s of the points off.") % {"percent": percent}
+        return f"{left} {beyond}" if release.late_percent else left
+    return ""
 
 
 def by_due_time(releases: Iterable[Release]) -> list[Release]:
@@ -105,4 +150,5 @@ def mark_of(row: Feedback | Report) -> Mark | None:
     """The mark of a report or of released feedback, if it has one."""
     if row.points is None or row.max_points is None:
         return None
-    return Mark(row.points, row.max_points)
+    off = row.late_penalty if isinstance(row, Report) else 0.0  # feedback has it off already
+    return Mark(row.points - off, row.max_points)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,40 @@ def test_a_fault_of_the_grader_is_exit_code_1(site: Settings) -> None:
     result = ict(site, grade, "ict101", "tiny")
     assert result.exit_code == 1
     assert "alice" in result.stderr
+
+
+def test_a_release_is_given_terms_and_keeps_those_that_are_not_named(site: Settings) -> None:
+    ict(
+        site, release, "ict101", "tiny", "--due", "2030-05-01T18:00", "--late", "bank:3:10", "--attempts", "2"
+    )
+    ict(site, release, "ict101", "tiny", "--cutoff", "2030-05-08T18:00", "--reveal", "marks")
+
+    store = Store.open(site.database_url, site.places)
+    row = store.find_release("ict101", "tiny")
+    assert (row.due_at, row.cutoff_at) == (
+        datetime(2030, 5, 1, 18, tzinfo=UTC), datetime(2030, 5, 8, 18, tzinfo=UTC),
+    )  # fmt: skip
+    assert (row.late_kind, row.late_percent, row.attempts, row.reveal) == ("bank", 10, 2, "marks")
+    assert store.course("ict101").late_days == 3
+
+    ict(site, release, "ict101", "tiny", "--cutoff", "none", "--attempts", "none", "--late", "none")
+    row = store.find_release("ict101", "tiny")
+    assert (row.cutoff_at, row.attempts, row.late_kind, row.reveal) == (None, None, "none", "marks")
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--late", "fine:3"),
+        ("--late", "deduction"),
+        ("--late", "bank:x"),
+        ("--attempts", "many"),
+        ("--opens", "1"),
+    ],
+)
+def test_terms_that_cannot_be_read_are_refused(site: Settings, option: str, value: str) -> None:
+    assert ict(site, release, "ict101", "tiny", option, value).exit_code == 2
 
 
 @pytest.mark.parametrize("name", ["release", "grade", "feedback"])

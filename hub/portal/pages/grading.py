@@ -80,7 +80,7 @@ def _lab(router: APIRouter, desk: Desk) -> None:
         state = state if state in GRADED else ""
         sort = sort if sort in SORTS else SORTS[0]
         marked = _by_hand(desk, release, exercises, ())
-        everybody = mark_rows(people, release, work, marked)
+        everybody = mark_rows(people, release, work, marked, store.extended(course))
         wanted = {each.username for each in sought.among(people)}
         found = [
             row
@@ -175,7 +175,8 @@ def _files(router: APIRouter, desk: Desk) -> None:
         exercises = cells_of(desk, release)
         work = {each.username: each for each in desk.store.work_on(course, lab)}
         marked = _by_hand(desk, release, exercises, list(work))
-        rows = in_order(mark_rows(desk.store.roll(course), release, work, marked), SORTS[0])
+        people, extended = desk.store.roll(course), desk.store.extended(course)
+        rows = in_order(mark_rows(people, release, work, marked, extended), SORTS[0])
         reported = {
             row.username: row.exercises or [] for row in desk.store.handed_in(course=course, lab=lab)
         }  # the newest comes last

@@ -67,7 +67,10 @@ def _class(router: APIRouter, desk: Desk) -> None:
             counts=store.turnout(course).labs,
             newest=newest,
             table=class_table(
-                shown.rows, releases, store.work_of(course, [each.username for each in shown.rows])
+                shown.rows,
+                releases,
+                store.work_of(course, [each.username for each in shown.rows]),
+                store.extended(course),
             ),
             page=shown,
             sought=sought,
@@ -84,7 +87,9 @@ def _class(router: APIRouter, desk: Desk) -> None:
         desk.helped(visitor, course)
         desk.limits.exports.press(visitor.name)
         releases = by_due_time(store.releases(course))
-        table = class_table(students_first(store.roll(course)), releases, store.all_work(course))
+        table = class_table(
+            students_first(store.roll(course)), releases, store.all_work(course), store.extended(course)
+        )
         from grader.markbook import markbook_of  # here: it brings nbgrader with it
 
         given = markbook_of(desk.settings.places, course).points_by_hand()
@@ -181,7 +186,9 @@ def _told(released: Callable[[], FeedbackResult]) -> str:
     except Exception:
         log.exception("releasing feedback")
         return "Feedback was not all released: the portal has a fault of its own. Try again, then tell the operator."
+    held = f" Not before the lab is closed for them: {', '.join(result.held)}." if result.held else ""
     waiting = f" Still to be marked by hand: {', '.join(result.waiting)}." if result.waiting else ""
+    waiting += held
     if not result.released:
         return (
             "There is no feedback to release yet. Grade first."

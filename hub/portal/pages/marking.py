@@ -177,7 +177,8 @@ def _is_current(desk: Desk, found: Marked, feedback: Feedback) -> bool:
     if found.report is None or found.marks is None:
         return True
     told = released_exercises(found.report.exercises, found.marks, found.cells)
-    archive = pages_of(desk.store, found.submission, found.report, found.marks)
+    release = desk.store.find_release(found.submission.course, found.submission.lab)
+    archive = pages_of(desk.store, found.submission, found.report, found.marks, release.reveal)
     return (
         found.report.graded_at
         <= feedback.released_at  # a later grading is released by somebody, not by itself

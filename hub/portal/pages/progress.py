@@ -34,7 +34,7 @@ def progress_pages(desk: Desk) -> APIRouter:
         now = datetime.now(UTC)
         rows = desk.store.handed_in(username=visitor.name)
         courses = [
-            _course(desk, course, [row for row in rows if row.course == course.id], now)
+            _course(desk, course, visitor.name, [row for row in rows if row.course == course.id], now)
             for course in desk.store.courses()
             if course.id in person.student_courses - person.helped_courses
         ]
@@ -50,9 +50,9 @@ def progress_pages(desk: Desk) -> APIRouter:
     return router
 
 
-def _course(desk: Desk, course: Course, rows: Sequence[HandedIn], now: datetime) -> dict[str, Any]:
+def _course(desk: Desk, course: Course, name: str, rows: Sequence[HandedIn], now: datetime) -> dict[str, Any]:
     """What the page says of one course; a mark and what follows from it only once its feedback is out."""
-    releases = desk.store.releases(course.id, withdrawn=True)
+    releases = desk.store.own_releases(course.id, name, withdrawn=True)
     library = {name: entry.lab for name, entry in desk.catalogue.entries().items()}
     marks = read_marks(releases, rows)
     totals = list(accumulate(each.mark.points for each in marks))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, HTTPException
 from starlette.responses import RedirectResponse, Response
@@ -13,6 +15,7 @@ from grader.names import is_submission_id
 from hub.portal.desk import Desk, no_page
 from hub.portal.hubclient import HubError
 from hub.portal.languages import gettext as _
+from hub.portal.languages import spoken
 from hub.portal.login import Visitor
 from hub.portal.starts import SERVER_NAME, Start
 
@@ -54,6 +57,10 @@ def _starting(router: APIRouter, desk: Desk) -> None:
             raise HTTPException(
                 409, _("This lab is no longer offered. Ask your instructor to release it again.")
             )
+        opens_at = None if form[0].person.may_help(course) else release.opens_at
+        if opens_at is not None and datetime.now(UTC) < opens_at:
+            when = spoken().moment(opens_at, ZoneInfo(desk.settings.site.timezone))
+            raise HTTPException(409, _("This lab opens on %(when)s. Come back then.") % {"when": when})
         answer = await _begin(desk, form[0], release.environment, {"course": course, "lab": lab})
         await asyncio.to_thread(desk.store.started, form[0].name, course, lab)
         return answer

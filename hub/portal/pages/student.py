@@ -121,13 +121,17 @@ def rows_of(
     """A person's own labs of one course, or one of them. `starts`: when they started which lab last."""
     store, name = desk.store, visitor.name
     submissions = store.submissions_of(name, course, lab)
-    releases = store.releases(course, withdrawn=True) if lab is None else [store.find_release(course, lab)]
+    own = store.own_releases(course, name, withdrawn=True)
+    draws = any(each.late_kind == "bank" for each in own)
+    releases = [each for each in own if lab in (None, each.lab)]
     rows = lab_rows(
         releases,
         submissions,
         store.graded_ids(name, course),
         store.feedback_for(each.id for each in submissions),
         datetime.now(UTC),
+        bank_left=store.bank_left(course, name) if draws else 0,
+        bound=not visitor.person.may_help(course),
     )
     return with_starts(rows, starts)
 
@@ -210,14 +214,17 @@ def _feedback(router: APIRouter, desk: Desk) -> None:
         if found.read_at is None and visitor.name == submission.username:
             store.feedback_read(submission.id)
         report, exercises = store.report(submission.id), told_exercises(desk, submission, found)
+        release = store.find_release(submission.course, submission.lab)
         return render.page(
             "feedback.html",
             visitor,
             submission=submission,
-            release=store.find_release(submission.course, submission.lab),
+            release=release,
+            messages=release.reveal != "marks",
             feedback=found,
             mark=mark_of(found),
             report=report if report and is_released(report, found) else None,
+            late_penalty=found.late_penalty,
             pages=_pages(desk, found),
             exercises=exercises,
             differs=_differs(exercises, found),

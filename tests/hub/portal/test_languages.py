@@ -58,9 +58,12 @@ INSTRUCTORS_PAGES = {  # English as a whole, so far
     "person.html",
     "person_fields.html",
     "preview.html",
+    "release.html",
+    "release_list.html",
     "remove.html",
     "roster.html",
     "student.html",
+    "withdraw.html",
 }
 INSTRUCTORS_MODULES = {  # only instructors and operators read what these say
     "__main__.py",
@@ -77,6 +80,9 @@ INSTRUCTORS_MODULES = {  # only instructors and operators read what these say
     "pages/instructor.py",
     "pages/marking.py",
     "pages/people.py",
+    "pages/release.py",
+    "releaseform.py",
+    "releasing.py",
 }
 SCRIPT = "<script>alert(1)"
 XSS = f"{SCRIPT}</script><img src=x onerror=alert(2)>"  # in what alice asked

@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -79,6 +80,15 @@ LET_IN = {
     "GET /courses/{course}/labs/{lab}/students/{username}/{page}.html": HELPERS,
     "POST /courses/{course}/labs/{lab}/students/{username}/feedback": TEACHER,
     "GET /courses/{course}/export.csv": HELPERS,
+    "GET /courses/{course}/release": TEACHER,
+    "GET /courses/{course}/labs/{lab}/release": TEACHER,
+    "GET /courses/{course}/labs/{lab}/release/preview/{notebook}.html": TEACHER,
+    "GET /courses/{course}/labs/{lab}/release/withdraw": TEACHER,
+    "POST /courses/{course}/labs/{lab}/release": TEACHER,
+    "POST /courses/{course}/labs/{lab}/release/version": NO_ONE,  # lab-one came through nbgrader
+    "POST /courses/{course}/labs/{lab}/release/extensions": TEACHER,
+    "POST /courses/{course}/labs/{lab}/release/extensions/{number}/remove": TEACHER,
+    "POST /courses/{course}/labs/{lab}/release/withdraw": TEACHER,
     "GET /courses/{course}/people": TEACHER,
     "POST /courses/{course}/people": TEACHER,
     "GET /courses/{course}/people/{username}": TEACHER,
@@ -125,6 +135,7 @@ LET_IN = {
 }
 LAST = (  # after them the others are not the same
     "DELETE /api/exchange/releases/{course}/{lab}",
+    "POST /courses/{course}/labs/{lab}/release/withdraw",
     "POST /courses/{course}/people/{username}/remove",
     "POST /logout",
 )
@@ -142,6 +153,7 @@ FIELDS_MISSING = {  # let in, and told what is missing: the form is empty here
     "POST /courses/{course}/inquiries/{number}/answer",
     "POST /feedback/{submission_id}/inquiries",
     "POST /inquiries/{number}/reopen",
+    "POST /courses/{course}/labs/{lab}/release/extensions",
     "POST /language",
     "POST /timezone",
 }
@@ -176,7 +188,7 @@ _BEFORE = re.compile(r"[^/]+(?=/\{number\})")  # in an address: what is numbered
 def routes_of(app: FastAPI, school: Any) -> list[Route]:
     values = {
         "course": "ict101", "lab": "sums", "page": "sums", "server": "base", "name": "style.css",
-        "username": "alice", "student": "alice", "submission_id": school.alices.id,
+        "username": "alice", "student": "alice", "notebook": "lab-one", "submission_id": school.alices.id,
         "q": "alice", "section": "A", "state": "by hand", "mine": "yes", "exercise": "mask",
         "sort": "points", "submission": "0" * 32,
         "track": "network", "level": "1",
@@ -230,12 +242,14 @@ def site(sums: Any, school: Any, tiny_hub: Any) -> Iterator[Site]:
     school.alices = school.store.submissions_of("alice", "ict101", "sums")[0]
     hub = HubClient(f"{tiny_hub.url}/hub/api", client_id="service-portal", client_secret="s")
     jobs = Jobs(school.store, school.settings, (sys.executable, "-c", ""))
+    more = {"due_at": None, "cutoff_at": datetime(2100, 1, 1, tzinfo=UTC), "by": "teacher"}
     school.numbers = {
         "jobs": school.store.jobs("ict101")[0].id,
         "{lab}": school.store.jobs("ict101")[0].id,
         "announcements": school.store.announce("ict101", "Welcome", "To all.", by="teacher").id,
         "inquiries": school.store.inquire(school.alices, "why", "Alice asks.").id,
         "questions": school.asked,
+        "extensions": school.store.extend("ict101", "sums", username="bob", reason="Ill.", **more).id,
         "{course}": school.asked,
     }
     app = create_app(school.settings, school.store, hub, jobs=jobs)
@@ -276,11 +290,21 @@ def record_of(store: Any) -> list[Any]:
     jobs = [(job.id, job.state, job.cancel_requested_at) for job in store.jobs("ict101")]
     people = [(row.username, row.role, row.name, row.email, row.section) for row in store.members("ict101")]
     said = [(row.title, row.withdrawn_at) for row in store.announcements("ict101")]
+    given = [(row.id, row.username, row.section) for row in store.extensions("ict101", "lab-one")]
     teacher = Person("teacher", frozenset({"formgrade-ict101"}))
     asked = store.questions("ict101", teacher, Wanted(), 0, 50)
     doubted = [(row.state, len(store.inquiry(row.id)[1])) for row in store.inquiries("ict101")]
     said.append(store.course("ict101").open)
-    return [releases, jobs, [row.id for row in store.submissions("ict101")], people, said, asked, doubted]
+    return [
+        releases,
+        jobs,
+        [row.id for row in store.submissions("ict101")],
+        people,
+        said,
+        asked,
+        doubted,
+        given,
+    ]
 
 
 def test_every_route_is_in_the_table(site: Site) -> None:
