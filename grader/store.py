@@ -12,6 +12,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
 from grader.announcements import AnnouncementLog
+from grader.audit import AuditLog
 from grader.blobs import Blobs
 from grader.classlog import ClassLog
 from grader.database import AlreadyThere, NotThere, RecordError, migrate, open_engine
@@ -36,7 +37,7 @@ class TooMany(RecordError):
     """A student hands in too often."""
 
 
-class Store(ClassLog, MemberLog, AnnouncementLog):
+class Store(ClassLog, MemberLog, AnnouncementLog, AuditLog):
     """The record of one site. Methods are short transactions and may be called from any thread."""
 
     def __init__(self, engine: Engine, blobs: Blobs, receipts: Receipts, variants: Variants) -> None:

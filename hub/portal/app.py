@@ -18,6 +18,7 @@ from grader.exchange import exchange_router
 from grader.models import Job
 from grader.people import Person
 from grader.store import Store
+from hub.portal.audit import Audit
 from hub.portal.catalogue import Catalogue
 from hub.portal.compression import Compression
 from hub.portal.desk import Desk
@@ -103,6 +104,7 @@ def create_app(
         await hub.close()
 
     app = FastAPI(title="ICT Labs", openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.add_middleware(Audit, store=store, prefix=prefix.rstrip("/"))
     app.add_middleware(SecurityHeaders)
     app.add_middleware(ReadersLanguage, languages=languages, api_prefix=f"{prefix}api/")
     app.add_middleware(Compression, api=f"{prefix}api/")
@@ -146,6 +148,7 @@ def _caller(hub: HubClient):  # type: ignore[no-untyped-def]  # FastAPI reads th
             raise HTTPException(
                 401, "The hub does not know this token. Restart your server to get a new one."
             )
+        request.state.who = user.person.name  # for the audit log
         return user.person
 
     return caller
