@@ -29,7 +29,8 @@ DEEDS: Mapping[str, str] = {
     "people.change": "changed {} in the course",
     "people.import": "put a roster into the course",
     "people.remove": "removed {} from the course",
-    "server.stop": "stopped the server {}",
+    "server.stop": "stopped a server",
+    "server.stop-idle": "stopped the servers that nobody used",
 }
 
 

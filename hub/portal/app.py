@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
@@ -28,6 +29,7 @@ from hub.portal.jobs import Jobs
 from hub.portal.languages import Languages, ReadersLanguage, later
 from hub.portal.languages import gettext as _
 from hub.portal.login import Login, LoginNeeded, Visitor
+from hub.portal.pages.administration import administration_pages
 from hub.portal.pages.announcements import announcement_pages
 from hub.portal.pages.insight import insight_pages
 from hub.portal.pages.instructor import instructor_pages
@@ -99,7 +101,9 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(desk.jobs.resume)  # a restart goes on where it was
+        forgetting = asyncio.create_task(_forget(store, settings.portal.audit_days))
         yield
+        forgetting.cancel()
         await desk.starts.close()
         await hub.close()
 
@@ -118,6 +122,7 @@ def create_app(
         insight_pages,
         progress_pages,
         progress_routes,
+        administration_pages,
     )
     for router in (make(desk) for make in pages):
         app.include_router(router, prefix=below)
@@ -132,6 +137,16 @@ def create_app(
     _doors(app, desk)
     _errors(app, desk)
     return app
+
+
+async def _forget(store: Store, days: int) -> None:
+    """Once a day, drop what is too old of the audit log."""
+    while True:
+        try:
+            await asyncio.to_thread(store.forget_deeds, datetime.now(UTC) - timedelta(days=days))
+        except Exception:
+            log.exception("forgetting old lines of the audit log")
+        await asyncio.sleep(86_400)
 
 
 def _caller(hub: HubClient):  # type: ignore[no-untyped-def]  # FastAPI reads the inner function's signature

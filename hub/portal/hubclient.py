@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -18,6 +19,7 @@ from hub.portal.languages import gettext as _
 _CACHE_S = 10.0  # a change of groups takes effect within this time
 _MOST_CACHED = 5_000
 _MOST_EVENT_BYTES = 64 * 1024
+_USER_PAGE, _MOST_USER_PAGES = 200, 25  # the hub gives no more than 200 people at a time
 
 
 class HubError(Exception):
@@ -49,6 +51,22 @@ class HubUser:
         if model.get("pending"):
             return "starting"
         return "ready" if model.get("ready") else "off"
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server of somebody's, as an administrator sees it."""
+
+    username: str
+    server: str
+    state: str  # ready, starting or stopping
+    started: datetime | None
+    last_activity: datetime | None
+
+    @property
+    def used_at(self) -> datetime | None:
+        """When something was last done in it, or else when it started."""
+        return self.last_activity or self.started
 
 
 class HubClient:
@@ -133,6 +151,20 @@ class HubClient:
         if not answer.is_success and answer.status_code != 404:
             raise HubError(_reason(answer))
 
+    async def running(self, token: str) -> list[Running]:
+        """Everybody's servers, by user name. The token's owner must be an administrator. Raises HubError."""
+        found: list[Running] = []
+        for page in range(_MOST_USER_PAGES):
+            where = {"state": "active", "sort": "name", "offset": page * _USER_PAGE, "limit": _USER_PAGE}
+            answer = await self._ask("GET", "users", token=token, params=where)
+            if not answer.is_success:
+                raise HubError(_reason(answer))
+            people = answer.json()
+            found += [server for model in people for server in _servers_of(model)]
+            if len(people) < _USER_PAGE:
+                break
+        return found
+
     async def progress(self, token: str, name: str, server: str) -> AsyncIterator[dict[str, Any]]:
         """The hub's messages about a server that starts; none at all when it does not start."""
         url = f"{_server(name, server)}/progress"
@@ -163,6 +195,25 @@ def _bearer(token: str) -> dict[str, str]:
 
 def _server(name: str, server: str) -> str:
     return f"users/{quote(name, safe='')}/servers/{quote(server, safe='')}"
+
+
+def _servers_of(model: Mapping[str, Any]) -> list[Running]:
+    user = HubUser(Person(model["name"]), model.get("servers") or {})
+    return [
+        Running(
+            user.person.name,
+            name,
+            state,
+            _moment(server.get("started")),
+            _moment(server.get("last_activity")),
+        )
+        for name, server in sorted(user.servers.items())
+        if (state := user.server_state(name)) != "off"
+    ]
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _object(answer: httpx.Response) -> dict[str, Any]:

@@ -41,6 +41,7 @@ GROUPS = {
     "teacher": ["formgrade-ict101"],
     "prof": ["formgrade-net201"],
     "nobody": [],
+    "admin": [],  # of the hub
 }
 
 
@@ -142,6 +143,7 @@ class TinyHub:
     scopes: list[str] = field(default_factory=lambda: ["access:services!service=portal"])
     groups: dict[str, list[str]] = field(default_factory=lambda: dict(GROUPS))
     servers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    running: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)  # as the admin sees them
     start_status: int = 202
     start_message: str = ""
     events: list[str] = field(default_factory=list)
@@ -173,11 +175,19 @@ class TinyHub:
                 {
                     "kind": "user",
                     "name": name,
+                    "admin": name == "admin",
                     "groups": self.groups[name],
                     "servers": self.servers,
                     "scopes": self.scopes,
                 }
             )
+
+        @app.get("/hub/api/users")
+        async def users(request: Request, offset: int, limit: int) -> Response:
+            if request.headers["authorization"].split()[-1] != "token-admin":
+                return JSONResponse({"message": "Forbidden"}, 403)
+            models = [{"name": name, "servers": each} for name, each in sorted(self.running.items())]
+            return JSONResponse(models[offset : offset + limit])
 
         @app.post("/hub/api/users/{name}/servers/{server}")
         async def start(name: str, server: str) -> Response:

@@ -43,11 +43,13 @@ JINJA = {
 }
 FRAME = {"base.html", "parts.html"}
 INSTRUCTORS_PAGES = {  # English as a whole, so far
+    "administration.html",
     "announcements.html",
     "course.html",
     "grading.html",
     "insight_course.html",
     "insight_lab.html",
+    "log.html",
     "paging.html",
     "people.html",
     "person.html",
@@ -55,15 +57,19 @@ INSTRUCTORS_PAGES = {  # English as a whole, so far
     "preview.html",
     "remove.html",
     "roster.html",
+    "stop.html",
     "student.html",
 }
 INSTRUCTORS_MODULES = {  # only instructors and operators read what these say
     "__main__.py",
     "attention.py",
+    "audit.py",
     "insight.py",
     "jobs.py",
+    "machine.py",
     "mailings.py",
     "progress.py",
+    "pages/administration.py",
     "pages/announcements.py",  # a student's page has no form
     "pages/insight.py",
     "pages/instructor.py",

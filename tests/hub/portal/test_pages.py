@@ -46,6 +46,10 @@ def walk(school: Any) -> dict[str, str]:
         "roster": "courses/ict101/roster",
         "roster file": "courses/ict101/roster.csv",
         "announcements": "courses/ict101/announcements",
+        "log": "courses/ict101/log",
+        "administration": "administration",
+        "audit log": "administration/log",
+        "stop idle": "administration/idle?hours=4",
         "other course": "courses/net201",
         "no course": "courses/nothing",
     }
@@ -59,10 +63,11 @@ ALLOWED = {
     "bob": LEARNER | {"bob receipt"},  # his feedback is not released
     "teacher": LEARNER
     | {"alice receipt", "alice receipt text", "alice feedback", "alice notebook", "bob receipt"}
-    | {"course", "grading", "student", "insight", "lab insight"}
+    | {"course", "grading", "student", "insight", "lab insight", "log"}
     | PEOPLE,
     "prof": OWN | {"other course"},
     "nobody": OWN,
+    "admin": OWN | {"administration", "audit log", "stop idle"},
 }
 
 
