@@ -89,7 +89,7 @@ def create_app(
         store=store,
         hub=hub,
         login=login,
-        starts=Starts(hub),
+        starts=Starts(hub, settings.hub.starts_at_once),
         jobs=jobs or Jobs(store, settings),
         catalogue=Catalogue(settings),
         render=Render(settings, prefix=prefix, hub_prefix=hub_prefix, mode=mode, languages=tuple(languages)),

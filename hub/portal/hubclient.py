@@ -15,10 +15,12 @@ import httpx
 
 from grader.people import Person
 from hub.portal.languages import gettext as _
+from hub.portal.languages import later
 
 _CACHE_S = 10.0  # a change of groups takes effect within this time
 _MOST_CACHED = 5_000
 _MOST_EVENT_BYTES = 64 * 1024
+_NONSENSE = later("The hub answered in a way the portal does not understand. Tell the operator.")
 _USER_PAGE, _MOST_USER_PAGES = 200, 25  # the hub gives no more than 200 people at a time
 
 
@@ -28,6 +30,10 @@ class HubError(Exception):
 
 class HubAway(HubError):
     """The hub does not answer at all."""
+
+
+class HubBusy(HubError):
+    """The hub starts as many servers as it can; asked again later it takes the wish."""
 
 
 class NotAllowed(HubError):
@@ -121,7 +127,7 @@ class HubClient:
             or model.get("kind", "user") != "user"
             or not isinstance(model.get("name"), str)
         ):
-            raise HubAway(_("The hub answered in a way the portal does not understand. Tell the operator."))
+            raise HubAway(_(_NONSENSE))
         if not self._scopes & set(model.get("scopes") or ()):
             raise NotAllowed(
                 _("%(name)s may not use this portal with this login. Ask the operator.")
@@ -137,13 +143,13 @@ class HubClient:
         return user
 
     async def start(self, token: str, name: str, server: str) -> None:
-        """Ask for a server; returns when the hub took the wish or the server runs. Raises HubError."""
+        """Ask for a server; returns when the hub took the wish or the server runs. Raises HubBusy, HubError."""
         answer = await self._ask(
             "POST", _server(name, server), token=token, json={"user_options": {}}, timeout=60
         )
         if answer.is_success or (answer.status_code == 400 and "already running" in _reason(answer)):
             return
-        raise HubError(_reason(answer))
+        raise (HubBusy if answer.status_code == 429 else HubError)(_reason(answer))
 
     async def stop(self, token: str, name: str, server: str) -> None:
         """Stop a server; one that does not run is no error. Raises HubError."""
@@ -159,7 +165,7 @@ class HubClient:
             answer = await self._ask("GET", "users", token=token, params=where)
             if not answer.is_success:
                 raise HubError(_reason(answer))
-            people = answer.json()
+            people = _list(answer)
             found += [server for model in people for server in _servers_of(model)]
             if len(people) < _USER_PAGE:
                 break
@@ -195,6 +201,16 @@ def _bearer(token: str) -> dict[str, str]:
 
 def _server(name: str, server: str) -> str:
     return f"users/{quote(name, safe='')}/servers/{quote(server, safe='')}"
+
+
+def _list(answer: httpx.Response) -> list[Mapping[str, Any]]:
+    try:
+        found = answer.json()
+    except ValueError:
+        found = None
+    if not isinstance(found, list) or not all(isinstance(each, dict) and "name" in each for each in found):
+        raise HubAway(_(_NONSENSE))
+    return found
 
 
 def _servers_of(model: Mapping[str, Any]) -> list[Running]:

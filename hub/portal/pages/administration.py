@@ -106,7 +106,13 @@ def _overview(router: APIRouter, desk: Desk, accounts: Callable[[], Accounts]) -
             problem = f"{error} If this goes on, log out and in again."
         values = await asyncio.to_thread(facts)
         return desk.render.page(
-            "administration.html", visitor, running=running, problem=problem, now=datetime.now(UTC), **values
+            "administration.html",
+            visitor,
+            running=running,
+            problem=problem,
+            starts=desk.starts.counts(),
+            at_once=desk.settings.hub.starts_at_once,
+            **values,
         )
 
 

@@ -143,7 +143,7 @@ class TinyHub:
     scopes: list[str] = field(default_factory=lambda: ["access:services!service=portal"])
     groups: dict[str, list[str]] = field(default_factory=lambda: dict(GROUPS))
     servers: dict[str, dict[str, Any]] = field(default_factory=dict)
-    running: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)  # as the admin sees them
+    running: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)  # by person; the admin sees all
     start_status: int = 202
     start_message: str = ""
     events: list[str] = field(default_factory=list)
@@ -151,6 +151,7 @@ class TinyHub:
     asked: list[str] = field(default_factory=list)
     verifiers: list[str] = field(default_factory=list)
     raw_user: bytes | None = None
+    raw_users: bytes | None = None
 
     def app(self) -> FastAPI:
         """The API; a token is the word "token" and the user name."""
@@ -177,7 +178,7 @@ class TinyHub:
                     "name": name,
                     "admin": name == "admin",
                     "groups": self.groups[name],
-                    "servers": self.servers,
+                    "servers": self.running.get(name, self.servers),
                     "scopes": self.scopes,
                 }
             )
@@ -186,6 +187,8 @@ class TinyHub:
         async def users(request: Request, offset: int, limit: int) -> Response:
             if request.headers["authorization"].split()[-1] != "token-admin":
                 return JSONResponse({"message": "Forbidden"}, 403)
+            if self.raw_users is not None:
+                return Response(self.raw_users)
             models = [{"name": name, "servers": each} for name, each in sorted(self.running.items())]
             return JSONResponse(models[offset : offset + limit])
 

@@ -1,0 +1,151 @@
+"""Who did what: every route that changes something has its line, with nothing in it that is nobody's business."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from grader.audit import Asked
+from grader.models import Deed
+from hub.deeds import DEEDS
+from hub.portal.audit import CHANGES, LINES, SILENT
+
+XSS = "<script>alert(1)</script>"
+
+
+def lines(school: Any, **asked: Any) -> list[tuple[str, str, str | None, str, str]]:
+    """Oldest first, without id and time."""
+    found = school.store.deeds(Asked(**asked))[::-1]
+    return [(each.who, each.what, each.course, each.subject, each.detail) for each in found]
+
+
+def test_every_route_that_changes_something_has_a_line_or_a_reason(visit: Any) -> None:
+    described = visit().client.app.openapi()["paths"]
+    routes = {
+        f"{method.upper()} {path.removeprefix('/services/portal')}"
+        for path, methods in described.items()
+        for method in methods
+        if method.upper() in CHANGES
+    }
+
+    assert routes == set(LINES) | set(SILENT)
+    assert not set(LINES) & set(SILENT)
+    assert {line.what for line in LINES.values()} <= set(DEEDS)
+    assert all(SILENT.values())
+
+
+def test_what_an_instructor_does_is_written_down_without_any_text(visit: Any, school: Any) -> None:
+    browser = visit("teacher")
+
+    browser.post("courses/ict101/people", username="carol", role="student", email="carol@example.org")
+    browser.post("courses/ict101/announcements", title="A secret", text="Not for the log")
+    browser.post("courses/ict101/labs/lab-one/grade")
+    browser.post("courses/ict101/people/carol/remove")
+    browser.client.delete(
+        "/services/portal/api/exchange/releases/ict101/lab-two",
+        headers={"Authorization": "token token-teacher"},
+    )
+
+    assert lines(school) == [
+        ("teacher", "people.add", "ict101", "", "username: carol, role: student"),
+        ("teacher", "announcement.make", "ict101", "", ""),
+        ("teacher", "lab.grade", "ict101", "lab-one", ""),
+        ("teacher", "people.remove", "ict101", "carol", ""),
+        ("teacher", "lab.withdraw", "ict101", "lab-two", ""),
+    ]
+
+
+def test_what_is_refused_or_only_looked_at_is_not_written_down(visit: Any, school: Any) -> None:
+    browser = visit("alice")
+
+    browser.post("courses/ict101/labs/lab-one/grade")  # not hers to press
+    browser.post("language", language="fr")
+    browser.post("receipts/verify", receipt="nothing")
+    browser.get("labs/ict101/lab-one")
+    visit("teacher").post("courses/ict101/announcements", title="", text="")
+
+    assert lines(school) == []
+
+
+def test_a_log_that_cannot_be_written_stops_nobody(
+    visit: Any, school: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = visit("teacher")
+    with school.store.engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE audit")
+
+    answer = browser.post("courses/ict101/people", username="carol", role="student")
+
+    assert answer.status_code == 303
+    assert school.store.someone("ict101", "carol")
+
+
+def test_lines_are_found_by_person_course_word_and_day(school: Any) -> None:
+    store = school.store
+    store.note("teacher", "lab.grade", course="ict101", subject="lab-one")
+    store.note("prof", "lab.grade", course="net201", subject="lab-x")
+    store.note("teacher", "account.approve", subject="carol")
+    with store.engine.begin() as connection:
+        old = update(Deed).where(Deed.who == "prof").values(at=datetime(2026, 1, 5, 23, 30, tzinfo=UTC))
+        connection.execute(old)
+    day = datetime(2026, 1, 5, tzinfo=UTC)
+
+    assert [each[0] for each in lines(school, course="net201")] == ["prof"]
+    assert [each[1] for each in lines(school, who="teacher")] == ["lab.grade", "account.approve"]
+    assert len(lines(school, what="lab.grade")) == 2
+    assert [each[0] for each in lines(school, since=day, until=day + timedelta(days=1))] == ["prof"]
+    assert lines(school, who="teacher", course="net201") == []
+    assert store.forget_deeds(day + timedelta(days=1)) == 1
+    assert {each[0] for each in lines(school)} == {"teacher"}
+
+
+def test_a_long_log_is_read_page_by_page(visit: Any, school: Any) -> None:
+    for number in range(120):
+        school.store.note("teacher", "lab.grade", course="ict101", subject=f"lab-{number:03}")
+    browser = visit("admin")
+
+    first = browser.get("administration/log?course=ict101").text
+    seen, before = [], ""
+    while True:
+        page = browser.get(f"administration/log?course=ict101{before}").text
+        seen += [number for number in range(119, -1, -1) if f"lab-{number:03}" in page]
+        if 'rel="next"' not in page:
+            break
+        before = "&before=" + page.partition("before=")[2].partition('"')[0]
+
+    assert seen == list(range(119, -1, -1))
+    assert "asked for <bdi>lab-119</bdi> to be graded" in first
+
+
+def test_an_instructor_reads_their_own_courses_log_and_no_other(visit: Any, school: Any) -> None:
+    school.store.note("teacher", "lab.release", course="ict101", subject="lab-one")
+    school.store.note("prof", "lab.release", course="net201", subject="lab-x")
+    school.store.note("admin", "server.stop", detail="username: alice, server: base")
+
+    teacher = visit("teacher")
+    page = teacher.get("courses/ict101/log?course=net201").text
+
+    assert "lab-one" in page
+    assert "lab-x" not in page
+    assert "server: base" not in page
+    assert "courses/ict101/log" in teacher.get("courses/ict101").text
+    assert teacher.get("courses/net201/log").status_code == 403
+    assert visit("alice").get("courses/ict101/log").status_code == 403
+
+
+def test_nothing_in_a_line_becomes_markup_and_odd_questions_are_answered(visit: Any, school: Any) -> None:
+    school.store.note(XSS, "POST /a/new/route", course="ict101", subject=XSS, detail=XSS)
+    browser = visit("admin")
+
+    page = browser.get("administration/log").text
+    odd = [
+        browser.get(f"administration/log?{query}").status_code
+        for query in ("day=0001-01-01", "day=9999-12-31", "day=x", "what=nothing", "person=%00", "course=%27")
+    ]
+
+    assert XSS not in page
+    assert "<code>POST /a/new/route</code>" in page
+    assert odd == [200] * 6
