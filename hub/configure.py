@@ -19,6 +19,18 @@ from hub.spawners import SPAWNERS
 HERE = Path(__file__).resolve().parent
 PORTAL = "portal"
 PREFIX = f"/services/{PORTAL}/"
+# What a person's login at the portal lets it do in the person's name.
+LOGIN_SCOPES = [
+    "read:users:name!user",
+    "read:users:groups!user",
+    "servers!user",
+    "access:servers!user",
+    f"access:services!service={PORTAL}",
+    # for Administration: of these the hub gives a login only what the person has
+    "list:users",
+    "read:servers",
+    "delete:servers",
+]
 
 
 def configure(c: Any, settings: Settings, site: Site | None = None) -> None:
@@ -134,18 +146,7 @@ def _portal(c: Any, settings: Settings, site: Site) -> None:
             "api_token": secret(settings, "portal_token", 24),
             "oauth_no_confirm": True,
             "display": False,
-            # what a person's login at the portal lets it do in the person's name
-            "oauth_client_allowed_scopes": [
-                "read:users:name!user",
-                "read:users:groups!user",
-                "servers!user",
-                "access:servers!user",
-                f"access:services!service={PORTAL}",
-                # for Administration: the hub gives a login only those of these that the person has
-                "list:users",
-                "read:servers",
-                "delete:servers",
-            ],
+            "oauth_client_allowed_scopes": LOGIN_SCOPES,
         }
     ]
 

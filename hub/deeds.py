@@ -35,9 +35,8 @@ DEEDS: Mapping[str, str] = {
 
 
 def note_command(
-    settings: Settings, what: str, *, course: str | None = None, subject: str = "", detail: str = ""
+    record: Settings | Store, what: str, *, course: str | None = None, subject: str = "", detail: str = ""
 ) -> None:
     """Add a line to the audit log: whoever runs this command has done `what`."""
-    store = Store.open(settings.database_url, settings.places)
+    store = Store.open(record.database_url, record.places) if isinstance(record, Settings) else record
     store.note(f"ict:{getpass.getuser()}", what, course=course, subject=subject, detail=detail)
-    store.close()

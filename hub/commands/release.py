@@ -33,6 +33,7 @@ def command(settings: Settings, course: str, lab: str, due: str | None) -> None:
     from grader.names import NameRefused
     from grader.release import release_lab
     from grader.store import Store
+    from hub.deeds import note_command
     from hub.needs import offers, sentence
     from labs.library import Library
     from labs.model import LabError
@@ -45,6 +46,7 @@ def command(settings: Settings, course: str, lab: str, due: str | None) -> None:
         release = release_lab(store, settings.places, found, course, by=getpass.getuser(), due_at=due_at)
     except (LabError, GradebookError, RecordError, NameRefused) as error:
         raise click.ClickException(str(error)) from error
+    note_command(store, "lab.release", course=course, subject=lab)
     until = f", due {due_at:%Y-%m-%d %H:%M %Z}" if due_at else ""
     click.echo(f"{release.lab} is released to {course}: {release.max_points:g} points{until}.")
     if note := sentence(found, offers(settings)):

@@ -14,6 +14,7 @@ from grader.archives import pack
 from grader.coursefolder import create_course_folder
 from grader.sandbox import unavailable
 from grader.settings import GraderSettings, SandboxSettings
+from grader.audit import Asked
 from grader.store import MemberRow, Store
 from hub.cli import main
 from hub.commands import feedback, grade, release
@@ -78,6 +79,8 @@ def test_from_release_to_feedback(site: Settings, missing: Callable[[str, str], 
 
     told = ict(site, feedback, "ict101", "tiny")
     assert (told.exit_code, told.stdout) == (0, "alice\nbob\nFeedback of 2 students can be read.\n")
+    deeds = Store.open(site.database_url, site.places).deeds(Asked(course="ict101"))
+    assert [each.what for each in deeds] == ["feedback.release", "lab.grade", "lab.grade", "lab.release"]
 
 
 def test_exit_codes_when_nothing_can_be_done(site: Settings) -> None:

@@ -143,7 +143,9 @@ class TinyHub:
     scopes: list[str] = field(default_factory=lambda: ["access:services!service=portal"])
     groups: dict[str, list[str]] = field(default_factory=lambda: dict(GROUPS))
     servers: dict[str, dict[str, Any]] = field(default_factory=dict)
-    running: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)  # by person; the admin sees all
+    running: dict[str, dict[str, dict[str, Any]]] = field(
+        default_factory=dict
+    )  # by person; the admin sees all
     start_status: int = 202
     start_message: str = ""
     events: list[str] = field(default_factory=list)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import getpass
+import importlib
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import update
 
 from grader.audit import Asked
 from grader.models import Deed
+from hub.accounts import Accounts
 from hub.deeds import DEEDS
 from hub.portal.audit import CHANGES, LINES, SILENT
 
@@ -149,3 +154,30 @@ def test_nothing_in_a_line_becomes_markup_and_odd_questions_are_answered(visit: 
     assert XSS not in page
     assert "<code>POST /a/new/route</code>" in page
     assert odd == [200] * 6
+
+
+def test_a_command_says_under_which_name_of_the_machine_it_was_typed(school: Any, tmp_path: Path) -> None:
+    roster = tmp_path / "roster.csv"
+    roster.write_text("carol,carol@example.org,A\n", encoding="utf-8")
+    Accounts(school.settings).add("carol", "carols-long-password", authorized=False)
+    jobs = school.store.open_job("ict101", "lab-two", "teacher")[0]
+
+    for words in (
+        ["course", "create", "new1"],
+        ["course", "enrol", "ict101", str(roster)],
+        ["people", "approve", "carol"],
+        ["people", "password", "carol"],
+        ["jobs", "cancel", str(jobs.id)],
+    ):
+        command = importlib.import_module(f"hub.commands.{words[0]}").command
+        result = CliRunner().invoke(command, words[1:], obj=school.settings)
+        assert result.exit_code == 0, result.output
+
+    me = f"ict:{getpass.getuser()}"
+    assert lines(school) == [
+        (me, "course.create", "new1", "", ""),
+        (me, "people.import", "ict101", "", "1 students"),
+        (me, "account.approve", None, "carol", ""),
+        (me, "account.password", None, "carol", ""),
+        (me, "job.cancel", "ict101", str(jobs.id), ""),
+    ]

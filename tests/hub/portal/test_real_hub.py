@@ -27,6 +27,7 @@ GROUPS = {
     "teacher": ["formgrade-ict101"],
     "prof": ["formgrade-net201"],
     "nobody": [],
+    "admin": [],
 }
 PORTAL = "/services/portal/"
 
@@ -184,6 +185,68 @@ def test_start_brings_up_the_persons_own_server_and_stop_ends_it(site: Site) -> 
         while "Stop server" in client.get(PORTAL).text and time.monotonic() < deadline:
             time.sleep(1)
         assert "Stop server" not in client.get(PORTAL).text
+
+
+def scopes_at_the_portal(client: httpx.Client, name: str) -> set[str]:
+    """What the login of this person at the portal may do, as the hub says."""
+    client.get("/hub/home")
+    tokens = client.get(f"/hub/api/users/{name}/tokens", headers={"Referer": "/hub/token"}).json()
+    return {
+        scope
+        for token in tokens["api_tokens"]
+        if "portal" in (token["oauth_client"] or "")
+        for scope in token["scopes"]
+    }
+
+
+def test_a_students_login_may_do_nothing_with_what_is_others(site: Site) -> None:
+    with site.person("alice") as client:
+        scopes = scopes_at_the_portal(client, "alice")
+
+    own = ("read:users:name", "read:users:groups", "servers", "access:servers")
+    parts_of_servers = ("start:servers", "read:servers", "delete:servers")
+    assert scopes == {f"{scope}!user=alice" for scope in (*own, *parts_of_servers)} | {
+        "access:services!service=portal"
+    }
+
+
+def test_an_administrator_sees_and_stops_a_students_server(site: Site) -> None:
+    with site.person("alice") as alice, site.person("admin") as admin:
+        start(alice)
+        page = admin.get(f"{PORTAL}administration")
+        question = admin.get(f"{PORTAL}administration/stop?username=alice&server=base")
+        answer = admin.post(
+            f"{PORTAL}administration/stop",
+            data={"csrf": csrf(admin), "username": "alice", "server": "base"},
+        )
+        by_alice = alice.post(
+            f"{PORTAL}administration/stop",
+            data={"csrf": csrf(alice), "username": "admin", "server": "base"},
+        )
+        scopes = scopes_at_the_portal(admin, "admin")
+        model = alice.get("/hub/api/users/alice", headers={"Referer": "/hub/home"}).json()
+
+    assert 'aria-label="Stop base of alice"' in page.text
+    assert "Stop this server?" in question.text
+    assert "is stopped" in answer.text
+    assert "base" not in model["servers"] or not model["servers"]["base"]["ready"]
+    assert by_alice.status_code == 403
+    assert {"list:users", "read:servers", "delete:servers"} <= scopes
+    assert not {scope for scope in scopes if scope.startswith(("admin", "tokens", "access:servers"))} - {
+        "access:servers!user=admin"
+    }
+
+
+def start(client: httpx.Client) -> None:
+    """Press Start and wait until the server is up."""
+    answer = client.post(
+        f"{PORTAL}labs/ict101/lab-one/start", data={"csrf": csrf(client)}, follow_redirects=False
+    )
+    deadline = time.monotonic() + 90
+    while "/user/" not in answer.headers.get("location", "") and time.monotonic() < deadline:
+        time.sleep(0.3)
+        answer = client.get(f"{PORTAL}starting/base?course=ict101&lab=lab-one", follow_redirects=False)
+    assert "/user/alice/" in answer.headers["location"]
 
 
 def test_a_server_that_cannot_start_says_why(site: Site) -> None:
