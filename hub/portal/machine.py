@@ -8,7 +8,7 @@ import shutil
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -25,6 +25,14 @@ log = logging.getLogger(__name__)
 SCARCE = 0.1  # less of the disk than this is free: say so
 _KEEP_S = 300.0
 _COUNT_S = 20.0  # for all places together: homes may hold millions of files
+# What lies in the data folder (see grader.settings.Places), and what it is called.
+PLACES = {
+    "homes": "homes of people",
+    "blobs": "what was released, handed in and given back",
+    "courses": "course folders and gradebooks",
+    "*.sqlite*": "databases in files",
+    "logs": "logs",
+}
 _PACKAGES = ("ictlabs", "jupyterhub", "nbgrader")
 
 
@@ -47,7 +55,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Place:
-    """A folder or file of the site's data. whole: False when there was no time to count all of it."""
+    """A part of the site's data. whole: False when there was no time to count all of it."""
 
     name: str
     size: int
@@ -108,8 +116,7 @@ def look(settings: Settings) -> Machine:
 def survey(settings: Settings) -> Survey:
     """Look at everything. Takes seconds."""
     until = time.monotonic() + _COUNT_S
-    names = sorted(each.name for each in settings.places.data.iterdir())
-    places = [place(settings.places.data / name, until) for name in names]
+    places = [place(name, until, settings.places.data.glob(pattern)) for pattern, name in PLACES.items()]
     findings = examine(settings)
     return Survey(
         datetime.now(UTC),
@@ -119,14 +126,15 @@ def survey(settings: Settings) -> Survey:
     )
 
 
-def place(path: Path, until: float) -> Place:
-    """What a file or a folder takes on the disk, as far as it can be counted until time.monotonic() is `until`."""
+def place(name: str, until: float, paths: Iterable[Path]) -> Place:
+    """What files and folders take on the disk, as far as it can be counted until time.monotonic() is `until`."""
     size = 0
-    for blocks in _blocks(path):
-        size += blocks * 512
-        if time.monotonic() >= until:
-            return Place(path.name, size, whole=False)
-    return Place(path.name, size, whole=True)
+    for path in paths:
+        for blocks in _blocks(path):
+            size += blocks * 512
+            if time.monotonic() >= until:
+                return Place(name, size, whole=False)
+    return Place(name, size, whole=True)
 
 
 def _blocks(path: Path) -> Iterator[int]:

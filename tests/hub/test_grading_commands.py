@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from grader.archives import pack
+from grader.audit import Asked
 from grader.coursefolder import create_course_folder
 from grader.sandbox import unavailable
 from grader.settings import GraderSettings, SandboxSettings
-from grader.audit import Asked
 from grader.store import MemberRow, Store
 from hub.cli import main
 from hub.commands import feedback, grade, release

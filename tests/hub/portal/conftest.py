@@ -325,10 +325,13 @@ def served_at_one_address(school: Class, listener: socket.socket) -> tuple[Serve
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A portal over a new class, served by a real uvicorn, for a real browser."""
+def served(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Served]:
+    """A portal over a new class, served by a real uvicorn, for a real browser; with the module's HUB settings."""
     listener = socket.create_server(("127.0.0.1", 0))
-    found, app = served_at_one_address(make_class(tmp_path_factory.mktemp("served")), listener)
+    school = make_class(tmp_path_factory.mktemp("served"))
+    if hub := getattr(request.module, "HUB", None):
+        school.settings = school.settings.model_copy(update={"hub": hub})
+    found, app = served_at_one_address(school, listener)
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
