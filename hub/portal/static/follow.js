@@ -15,7 +15,12 @@
     while (part.childNodes.length > nodes.length) part.lastChild.remove();
   }
 
+  // A form that was sent leads elsewhere: news from now on would be in its way, or take its notice away.
+  let sent = false;
+  document.addEventListener("submit", () => { sent = true; });
+
   async function look() {
+    if (sent) return;
     let answer, page;
     try {
       answer = await fetch(window.location.href, { redirect: "manual" });
@@ -24,6 +29,7 @@
       setTimeout(look, wait_ms); // the portal is away for a moment
       return;
     }
+    if (sent) return;
     const now = parts(document), fresh = parts(page);
     if (!answer.ok || page.title !== document.title || now.length !== fresh.length || !follows(page)) {
       window.location.reload(); // it leads elsewhere, or is another page now
