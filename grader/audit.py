@@ -11,6 +11,11 @@ from grader.database import Database
 from grader.models import Deed
 
 
+def printable(text: str, most: int) -> str:
+    """`text` without what no line holds (PostgreSQL takes no NUL), cut to `most` characters."""
+    return "".join(char for char in text if char.isprintable())[:most]
+
+
 @dataclass(frozen=True)
 class Asked:
     """Which lines of the audit log; what is None is not asked for."""
@@ -48,11 +53,11 @@ class AuditLog(Database):
             session.add(
                 Deed(
                     at=datetime.now(UTC),
-                    who=who[:64],
-                    what=what[:80],
-                    course=course[:40] if course else None,
-                    subject=subject[:200],
-                    detail=detail[:500],
+                    who=printable(who, 64),
+                    what=printable(what, 80),
+                    course=printable(course, 40) if course else None,
+                    subject=printable(subject, 200),
+                    detail=printable(detail, 500),
                 )
             )
 

@@ -116,6 +116,15 @@ class Store(ClassLog, MemberLog, AnnouncementLog, AuditLog):
                 session.scalars(select(Member).where(Member.username == username).order_by(Member.course))
             )
 
+    def memberships_of(self, usernames: Iterable[str]) -> dict[str, list[Member]]:
+        """The courses that each of a few people is in."""
+        found: dict[str, list[Member]] = {}
+        query = select(Member).where(Member.username.in_(list(usernames))).order_by(Member.course)
+        with self._read() as session:
+            for row in session.scalars(query):
+                found.setdefault(row.username, []).append(row)
+        return found
+
     def groups_of(self, username: str) -> set[str]:
         """The hub's groups of a person: nbgrader-<course> for students, formgrade- for instructors, assist- for assistants."""
         prefix = {"student": STUDENT_PREFIX, "instructor": INSTRUCTOR_PREFIX, "assistant": ASSISTANT_PREFIX}

@@ -16,7 +16,7 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Query
 from markupsafe import Markup
 from starlette.responses import Response
 
-from grader.audit import Asked
+from grader.audit import Asked, printable
 from grader.models import Deed
 from grader.store import NotThere, RecordError
 from hub.accounts import AccountError, Accounts, NoAccount, roster_says
@@ -61,9 +61,7 @@ class _Sought:
 def administration_pages(desk: Desk) -> APIRouter:
     """Routes below administration/, for administrators of the hub, and each course's part of the audit log."""
     router = APIRouter()
-    accounts = functools.cache(
-        lambda: Accounts(desk.settings)
-    )  # of the hub's own database: opened when needed
+    accounts = functools.cache(lambda: Accounts(desk.settings))  # opens the hub's database
     _overview(router, desk, accounts)
     _accounts(router, desk, accounts)
     _servers(router, desk)
@@ -79,10 +77,9 @@ def _overview(router: APIRouter, desk: Desk, accounts: Callable[[], Accounts]) -
     def facts() -> dict[str, Any]:
         """What the record, the accounts and the machine say."""
         waiting = [(name, email) for name, email, approved in accounts().people() if not approved]
-        rows = [
-            (name, email, roster_says(desk.store.memberships(name), email))
-            for name, email in waiting[:_MOST_ACCOUNTS]
-        ]
+        shown = waiting[:_MOST_ACCOUNTS]
+        members = desk.store.memberships_of([name for name, _email in shown])
+        rows = [(name, email, roster_says(members.get(name, ()), email)) for name, email in shown]
         return {
             "waiting": rows,
             "waiting_count": len(waiting),
@@ -249,7 +246,9 @@ def _log(router: APIRouter, desk: Desk) -> None:
     def log(course: str = "", sought: _Sought = looked_for, visitor: Visitor = who) -> Response:
         """Who did what, newest first."""
         desk.operator(visitor)
-        return page(visitor, f"{desk.prefix}administration/log", sought, course.strip()[:40] or None)
+        return page(
+            visitor, f"{desk.prefix}administration/log", sought, printable(course, 40).strip() or None
+        )
 
     @router.get("/courses/{course}/log")
     def courses_log(course: str, sought: _Sought = looked_for, visitor: Visitor = who) -> Response:
@@ -266,7 +265,7 @@ def _sought(person: str = "", what: str = "", day: str = "", before: _Before = N
         chosen = None
     if chosen is not None and not 2000 <= chosen.year < 2200:  # times near the calendar's ends have no UTC
         chosen = None
-    return _Sought(person.strip()[:64], what if what in DEEDS else "", chosen, before)
+    return _Sought(printable(person, 64).strip(), what if what in DEEDS else "", chosen, before)
 
 
 def said(line: Deed) -> Markup:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import getpass
 import importlib
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import update
 
 from grader.audit import Asked
-from grader.models import Deed
 from hub.accounts import Accounts
 from hub.deeds import DEEDS
 from hub.portal.audit import CHANGES, LINES, SILENT
@@ -86,25 +83,6 @@ def test_a_log_that_cannot_be_written_stops_nobody(
 
     assert answer.status_code == 303
     assert school.store.someone("ict101", "carol")
-
-
-def test_lines_are_found_by_person_course_word_and_day(school: Any) -> None:
-    store = school.store
-    store.note("teacher", "lab.grade", course="ict101", subject="lab-one")
-    store.note("prof", "lab.grade", course="net201", subject="lab-x")
-    store.note("teacher", "account.approve", subject="carol")
-    with store.engine.begin() as connection:
-        old = update(Deed).where(Deed.who == "prof").values(at=datetime(2026, 1, 5, 23, 30, tzinfo=UTC))
-        connection.execute(old)
-    day = datetime(2026, 1, 5, tzinfo=UTC)
-
-    assert [each[0] for each in lines(school, course="net201")] == ["prof"]
-    assert [each[1] for each in lines(school, who="teacher")] == ["lab.grade", "account.approve"]
-    assert len(lines(school, what="lab.grade")) == 2
-    assert [each[0] for each in lines(school, since=day, until=day + timedelta(days=1))] == ["prof"]
-    assert lines(school, who="teacher", course="net201") == []
-    assert store.forget_deeds(day + timedelta(days=1)) == 1
-    assert {each[0] for each in lines(school)} == {"teacher"}
 
 
 def test_a_long_log_is_read_page_by_page(visit: Any, school: Any) -> None:
