@@ -75,7 +75,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, fill: Callable[[Path], Any]) 
     folder = tmp_path_factory.mktemp("hub")
     school = fill(folder)
     settings = folder / "ictlabs.toml"
-    settings.write_text('[site]\ndata_dir = "var"\nname = "Test Academy"\n')
+    settings.write_text('[site]\ndata_dir = "var"\nname = "Test Academy"\n[hub]\nconcurrent_starts = 1\n')
     port = four_ports()
     log = folder / "hub.log"
     environment = {
@@ -242,11 +242,36 @@ def start(client: httpx.Client) -> None:
     answer = client.post(
         f"{PORTAL}labs/ict101/lab-one/start", data={"csrf": csrf(client)}, follow_redirects=False
     )
+    if "/user/" not in answer.headers["location"]:
+        assert "/user/alice/" in wait(client)
+
+
+def wait(client: httpx.Client) -> str:
+    """Where the starting page leads when the server is up."""
     deadline = time.monotonic() + 90
-    while "/user/" not in answer.headers.get("location", "") and time.monotonic() < deadline:
-        time.sleep(0.3)
+    while time.monotonic() < deadline:
         answer = client.get(f"{PORTAL}starting/base?course=ict101&lab=lab-one", follow_redirects=False)
-    assert "/user/alice/" in answer.headers["location"]
+        if "/user/" in answer.headers.get("location", ""):
+            return answer.headers["location"]
+        time.sleep(0.3)
+    raise AssertionError(answer.text)
+
+
+def test_who_comes_second_queues_and_both_get_their_server(site: Site) -> None:
+    with site.person("alice") as alice, site.person("teacher") as teacher:
+        for client in (teacher, alice):
+            client.post(
+                f"{PORTAL}labs/ict101/lab-one/start", data={"csrf": csrf(client)}, follow_redirects=False
+            )
+        waiting = alice.get(f"{PORTAL}starting/base?course=ict101&lab=lab-one", follow_redirects=False)
+        opened = [wait(client) for client in (alice, teacher)]
+        for client in (alice, teacher):
+            client.post(f"{PORTAL}servers/base/stop", data={"csrf": csrf(client)})
+
+    assert "You are number <strong>1</strong> in the queue" in waiting.text
+    assert [address.split("?")[0] for address in opened] == [
+        f"/user/{name}/base/ictlab/open" for name in ("alice", "teacher")
+    ]
 
 
 def test_a_server_that_cannot_start_says_why(site: Site) -> None:
