@@ -28,7 +28,7 @@ from typing import Any
 import httpx
 
 from benchmarks import postgresql
-from benchmarks.portal_course import COURSE, TEACHER, Made, fill, student
+from benchmarks.portal_course import ADMIN, COURSE, TEACHER, Made, fill, fill_log, student
 from benchmarks.portal_site import PortalSite
 from grader.settings import Places
 from grader.store import Store
@@ -95,7 +95,10 @@ def pages(store: Store) -> dict[str, list[str]]:
             f"courses/{COURSE}/people",
             f"courses/{COURSE}/announcements",
             *asked,
+            f"courses/{COURSE}/log",
+            f"courses/{COURSE}/log?what=people.remove",
         ],
+        ADMIN: ["administration", "administration/log", f"administration/log?person={ADMIN}&course={COURSE}"],
     }
 
 
@@ -123,13 +126,14 @@ def measure(kind: str, times: int, size: tuple[int, int] = (STUDENTS, LABS)) -> 
         began = time.perf_counter()
         store = Store.open(url, Places(data=Path(name) / "var"))
         made = fill(store, *size)
+        fill_log(store, 100 * size[0])
         wanted = pages(store)
         store.close()
         print(f"{kind}: made the course in {time.perf_counter() - began:.0f} s", file=sys.stderr)
         found = {}
         with PortalSite(Path(name), url) as site:
             for who, paths in wanted.items():
-                role = "instructor" if who == TEACHER else "student"
+                role = {TEACHER: "instructor", ADMIN: "administrator"}.get(who, "student")
                 with contextlib.closing(site.login(who)) as browser:
                     for path in paths:
                         found[f"{role} {_kind(path)}"] = ask(browser, path, times)

@@ -14,13 +14,14 @@ from sqlalchemy import insert, text
 from grader.archives import pack
 from grader.feedback import page
 from grader.gradebook import SubmissionMarks
-from grader.models import Base, Feedback, Job, Member, Post, Question, Report, Submission
+from grader.models import Base, Deed, Feedback, Job, Member, Post, Question, Report, Submission
 from grader.store import Store
 from labs.build import solved_notebook
 from labs.library import Library
 
 COURSE = "ict101"
 TEACHER = "teacher"
+ADMIN = "admin"
 _GIVEN = (
     "Alice",
     "Björn",
@@ -100,6 +101,17 @@ def fill(store: Store, students: int, labs: int) -> Made:
     with store.engine.begin() as connection:
         connection.execute(text("ANALYZE"))  # a server that runs for weeks does this by itself
     return made
+
+
+def fill_log(store: Store, lines: int) -> None:
+    """Write an audit log of so many lines: a year of one course, a minute between two."""
+    newest = datetime.now(UTC)
+    common = {"what": "lab.grade", "course": COURSE, "subject": "net-ospf", "detail": ""}
+    rows = [
+        common | {"who": (TEACHER, ADMIN)[number % 10 == 0], "at": newest - timedelta(minutes=lines - number)}
+        for number in range(lines)
+    ]
+    _insert(store, Deed, rows)
 
 
 def _insert(store: Store, table: type[Base], rows: Sequence[dict[str, Any]]) -> None:

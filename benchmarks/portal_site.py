@@ -16,10 +16,11 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from benchmarks.portal_course import COURSE, TEACHER
+from benchmarks.portal_course import ADMIN, COURSE, TEACHER, student
 from benchmarks.site import free_ports
 
 PREFIX = "/services/portal/"
+RUNNING = 200  # servers, as Administration sees them
 
 
 def tiny_hub() -> FastAPI:
@@ -39,11 +40,19 @@ def tiny_hub() -> FastAPI:
             {
                 "kind": "user",
                 "name": name,
+                "admin": name == ADMIN,
                 "groups": [group],
                 "servers": {},
                 "scopes": ["access:services!service=portal"],
             }
         )
+
+    @app.get("/hub/api/users")
+    async def users(offset: int, limit: int) -> Response:
+        used = "2026-01-05T09:00:00Z"
+        server = {"ready": True, "pending": None, "started": used, "last_activity": used}
+        names = [student(number) for number in range(RUNNING)]
+        return JSONResponse([{"name": each, "servers": {"base": server}} for each in names[offset:][:limit]])
 
     return app
 

@@ -120,6 +120,13 @@ class Database:
         with Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
 
+    def described(self) -> str:
+        """The kind of database, its version, and the revision of the tables in it."""
+        version = ".".join(map(str, self.engine.dialect.server_version_info or ()))
+        with self._read() as session:
+            revision = session.scalar(text("SELECT version_num FROM alembic_version"))
+        return f"{self.engine.dialect.name} {version}, tables of revision {revision}"
+
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()

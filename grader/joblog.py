@@ -94,6 +94,12 @@ class JobLog(Database):
         with self._read() as session:
             return list(session.scalars(select(Job).where(Job.id.in_(newest))))
 
+    def failed_jobs(self, since: datetime, most: int) -> list[Job]:
+        """Jobs of all courses that failed, newest first."""
+        failed = select(Job).where(Job.state == "failed", Job.finished_at >= since)
+        with self._read() as session:
+            return list(session.scalars(failed.order_by(Job.id.desc()).limit(most)))
+
     def start_job(self, job_id: int) -> Job:
         """Say that a process runs the job now. What a killed one had begun waits again."""
         with self._write() as session:

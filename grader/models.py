@@ -319,3 +319,21 @@ class Post(Base):
     text: Mapped[str] = mapped_column(Text)
     withdrawn_at: Mapped[datetime | None]
     withdrawn_by: Mapped[str | None] = mapped_column(String(64))
+
+
+class Deed(Base):
+    """One thing that somebody did: a line of the audit log, which is added to and never changed."""
+
+    __tablename__ = "audit"
+    __table_args__ = (
+        Index("ix_audit_course", "course", "id"),
+        Index("ix_audit_who", "who", "id"),
+        Index("ix_audit_what", "what", "id"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+    who: Mapped[str] = mapped_column(String(64))  # a user name, or ict:<unix user> for the command line
+    what: Mapped[str] = mapped_column(String(80))  # a word of hub.deeds, or method and path of a route
+    course: Mapped[str | None] = mapped_column(String(40))  # no foreign key: it may outlive its course
+    subject: Mapped[str] = mapped_column(String(200), default="")  # what it was done to
+    detail: Mapped[str] = mapped_column(String(500), default="")

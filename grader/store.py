@@ -12,6 +12,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
 from grader.announcements import AnnouncementLog
+from grader.audit import AuditLog
 from grader.blobs import Blobs
 from grader.classlog import ClassLog
 from grader.database import AlreadyThere, NotThere, RecordError, migrate, open_engine
@@ -42,7 +43,9 @@ class TooMany(RecordError):
     """A student hands in too often."""
 
 
-class Store(ClassLog, OpenCourseLog, OwnWorkLog, AnnouncementLog, QuestionLog, InquiryLog, ScheduleLog):
+class Store(
+    ClassLog, OpenCourseLog, OwnWorkLog, AnnouncementLog, QuestionLog, InquiryLog, ScheduleLog, AuditLog
+):
     """The record of one site. Methods are short transactions and may be called from any thread."""
 
     def __init__(self, engine: Engine, blobs: Blobs, receipts: Receipts, variants: Variants) -> None:
@@ -120,6 +123,15 @@ class Store(ClassLog, OpenCourseLog, OwnWorkLog, AnnouncementLog, QuestionLog, I
             return list(
                 session.scalars(select(Member).where(Member.username == username).order_by(Member.course))
             )
+
+    def memberships_of(self, usernames: Iterable[str]) -> dict[str, list[Member]]:
+        """The courses that each of a few people is in."""
+        found: dict[str, list[Member]] = {}
+        query = select(Member).where(Member.username.in_(list(usernames))).order_by(Member.course)
+        with self._read() as session:
+            for row in session.scalars(query):
+                found.setdefault(row.username, []).append(row)
+        return found
 
     def groups_of(self, username: str) -> set[str]:
         """The hub's groups of a person: nbgrader-<course> for students, formgrade- for instructors, assist- for assistants."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import bcrypt
@@ -12,6 +12,7 @@ from jupyterhub.orm import new_session_factory
 from nativeauthenticator.orm import UserInfo
 from sqlalchemy.orm import Session
 
+from grader.models import Member
 from grader.names import check_username
 from hub.settings import Settings
 
@@ -20,6 +21,10 @@ MAX_PENDING = 1000  # sign-ups that wait; more are refused, so that nobody fills
 
 class AccountError(Exception):
     """An account cannot be made or changed; the message says why."""
+
+
+class NoAccount(AccountError):
+    """There is no account of that name."""
 
 
 def hub_database_url(settings: Settings) -> str:
@@ -82,6 +87,14 @@ class Accounts:
         with self._session() as session:
             _find(session, name).is_authorized = True
 
+    def discard(self, name: str) -> None:
+        """Forget a request for an account that waits. Raises AccountError."""
+        with self._session() as session:
+            account = _find(session, name)
+            if account.is_authorized:
+                raise AccountError(f"{name} is approved already: take the approval back first.")
+            session.delete(account)
+
     def set_password(self, name: str, password: str) -> None:
         """Give `name` a new password. Raises AccountError."""
         hashed = hash_password(password)
@@ -95,10 +108,21 @@ class Accounts:
             return [(row.username, row.email or "", bool(row.is_authorized)) for row in rows]
 
 
+def roster_says(members: Sequence[Member], email: str) -> str:
+    """What the rosters say about somebody who asks for an account with this address."""
+    if not members:
+        return "on no roster"
+    known = next((member.email for member in members if member.email), "")
+    where = f"on the roster of {members[0].course}"
+    if not known:
+        return f"{where}, without an e-mail address"
+    if known.lower() == email.lower():
+        return f"{where}, same e-mail address"
+    return f"{where} as {known}: the address differs. Ask the person"
+
+
 def _find(session: Session, name: str) -> UserInfo:
     account = UserInfo.find(session, name)
     if account is None:
-        raise AccountError(
-            f"{name} has no account. They sign up on the login page, or: ict people add {name}"
-        )
+        raise NoAccount(f"{name} has no account. They sign up on the login page, or: ict people add {name}")
     return account

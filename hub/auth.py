@@ -22,7 +22,7 @@ from traitlets import Callable
 
 from grader.names import NameRefused, check_username
 from grader.people import INSTRUCTOR_PREFIX, Person
-from hub.accounts import MAX_PENDING, hash_password, is_password
+from hub.accounts import MAX_PENDING, hash_password, is_password, roster_says
 
 EMAIL = re.compile(r"[A-Za-z0-9.+_-]{1,64}@[A-Za-z0-9._-]{1,120}\.[A-Za-z]{2,24}")
 
@@ -39,6 +39,7 @@ class SiteAuthenticator(NativeAuthenticator):
     # functions of the record: traitlets copies configured objects deeply, and leaves functions alone
     groups_of = Callable(help="grader.store.Store.groups_of").tag(config=True)
     memberships = Callable(help="grader.store.Store.memberships").tag(config=True)
+    note = Callable(help="grader.store.Store.note").tag(config=True)
     login_attempts: dict[str, dict[str, Any]]
 
     async def authenticate(self, handler: Any, data: dict[str, str]) -> dict[str, Any] | None:
@@ -242,17 +243,8 @@ class Authorize(BaseHandler):
 
     async def _row(self, account: UserInfo) -> dict[str, str]:
         members = await asyncio.to_thread(self.authenticator.memberships, account.username)
-        known = next((m.email for m in members if m.email), "")
         email = account.email or ""
-        if not members:
-            roster = "on no roster"
-        elif not known:
-            roster = f"on the roster of {members[0].course}, without an e-mail address"
-        elif known.lower() == email.lower():
-            roster = f"on the roster of {members[0].course}, same e-mail address"
-        else:
-            roster = f"on the roster of {members[0].course} as {known}: the address differs. Ask the person"
-        return {"name": account.username, "email": email, "roster": roster}
+        return {"name": account.username, "email": email, "roster": roster_says(members, email)}
 
     @web.authenticated
     async def post(self) -> None:
@@ -273,5 +265,8 @@ class Authorize(BaseHandler):
         else:
             raise web.HTTPError(403, f"You may not {action} the account of {name}.")
         self.db.commit()
+        await asyncio.to_thread(
+            self.authenticator.note, self.current_user.name, f"account.{action}", subject=name
+        )
         self.log.info("%s: account of %s: %s at %d", self.current_user.name, name, action, time.time())
         self.redirect(self.hub.base_url + "authorize")

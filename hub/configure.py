@@ -19,6 +19,18 @@ from hub.spawners import SPAWNERS
 HERE = Path(__file__).resolve().parent
 PORTAL = "portal"
 PREFIX = f"/services/{PORTAL}/"
+# What a person's login at the portal lets it do in the person's name.
+LOGIN_SCOPES = [
+    "read:users:name!user",
+    "read:users:groups!user",
+    "servers!user",
+    "access:servers!user",
+    f"access:services!service={PORTAL}",
+    # for Administration: of these the hub gives a login only what the person has
+    "list:users",
+    "read:servers",
+    "delete:servers",
+]
 
 
 def configure(c: Any, settings: Settings, site: Site | None = None) -> None:
@@ -47,7 +59,8 @@ def _hub(c: Any, settings: Settings, site: Site) -> None:
     c.JupyterHub.default_url = PREFIX
     c.JupyterHub.pid_file = str(data / "run" / "jupyterhub.pid")
     c.JupyterHub.log_level = "INFO"
-    c.JupyterHub.concurrent_spawn_limit = 20
+    # the portal queues; this much more is for those who start from the hub's own pages
+    c.JupyterHub.concurrent_spawn_limit = settings.hub.starts_at_once + 20
     c.JupyterHub.init_spawners_timeout = 10
     c.JupyterHub.allow_named_servers = True
     c.JupyterHub.named_server_limit_per_user = len(environments())
@@ -79,6 +92,7 @@ def _people(c: Any, settings: Settings, store: Store) -> None:
     c.JupyterHub.authenticator_class = "hub.auth.SiteAuthenticator"
     c.SiteAuthenticator.groups_of = lambda name: store.groups_of(name)  # noqa: PLW0108 (a bound method would be copied with its store)
     c.SiteAuthenticator.memberships = lambda name: store.memberships(name)  # noqa: PLW0108 (likewise)
+    c.SiteAuthenticator.note = lambda who, what, **more: store.note(who, what, **more)  # noqa: PLW0108 (likewise)
     c.SiteAuthenticator.allow_all = True  # who is not approved does not get past authenticate()
     c.SiteAuthenticator.manage_groups = True
     c.SiteAuthenticator.auth_refresh_age = 10  # a new course counts within ten seconds
@@ -132,14 +146,7 @@ def _portal(c: Any, settings: Settings, site: Site) -> None:
             "api_token": secret(settings, "portal_token", 24),
             "oauth_no_confirm": True,
             "display": False,
-            # what a person's login at the portal lets it do in the person's name
-            "oauth_client_allowed_scopes": [
-                "read:users:name!user",
-                "read:users:groups!user",
-                "servers!user",
-                "access:servers!user",
-                f"access:services!service={PORTAL}",
-            ],
+            "oauth_client_allowed_scopes": LOGIN_SCOPES,
         }
     ]
 

@@ -57,7 +57,7 @@ def examine(settings: Settings) -> Findings:
     mode, why = choose_mode(settings, engine, userns)
     data = settings.places.data
     disk = shutil.disk_usage(next(p for p in (data, *data.parents) if p.exists()))
-    memory = _memory_kb()
+    memory = memory_kb()
     found = Findings(
         mode=mode,
         why=why,
@@ -215,7 +215,8 @@ def _has_seccomp() -> bool:
     return "Seccomp:" in Path("/proc/self/status").read_text()
 
 
-def _memory_kb() -> dict[str, int]:
+def memory_kb() -> dict[str, int]:
+    """The kernel's own account of the memory, in KiB."""
     lines = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
     return {parts[0].rstrip(":"): int(parts[1]) for parts in lines if len(parts) >= 2}
 

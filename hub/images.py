@@ -65,6 +65,7 @@ class ImageState:
     name: str
     size_mb: float | None
     current: bool
+    id: str = ""  # the Engine's own name of it, without the kind of hash
 
 
 def environments() -> list[str]:
@@ -120,7 +121,8 @@ def states(settings: Settings, client: docker.DockerClient) -> list[ImageState]:
             found.append(ImageState(environment, name, None, False))
             continue
         current = image.labels.get(INPUTS_LABEL) == inputs_hash(environment)
-        found.append(ImageState(environment, name, image.attrs["Size"] / 1e6, current))
+        id_ = str(image.id).partition(":")[2]
+        found.append(ImageState(environment, name, image.attrs["Size"] / 1e6, current, id_))
     return found
 
 

@@ -50,6 +50,11 @@ class HubSettings(Closed):
     start_timeout_s: int = Field(
         default=90, gt=0, description="Time a student's server may take to start, in seconds."
     )
+    concurrent_starts: int = Field(
+        default=0,
+        ge=0,
+        description="Servers that the portal starts at once; the others queue. 0 is two for each core.",
+    )
     open_signup: bool = Field(
         default=True, description="Show the sign-up page. Accounts still need approval."
     )
@@ -60,6 +65,11 @@ class HubSettings(Closed):
     lockout_s: int = Field(default=600, gt=0, description="How long a lock-out lasts, in seconds.")
     admins: tuple[str, ...] = Field(default=(), description="People who may do everything on the hub.")
 
+    @property
+    def starts_at_once(self) -> int:
+        """`concurrent_starts`, worked out for this machine."""
+        return self.concurrent_starts or 2 * len(os.sched_getaffinity(0))
+
 
 class PortalSettings(Closed):
     """The [portal] table: the pages."""
@@ -69,6 +79,7 @@ class PortalSettings(Closed):
         default="en",
         description="Language of the pages for browsers that ask for none there is: en, fr, es, ar, zh_Hans.",
     )
+    audit_days: int = Field(default=400, gt=0, description="Days that a line of the audit log is kept.")
 
 
 class MailSettings(Closed):

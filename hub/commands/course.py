@@ -19,6 +19,7 @@ from grader.roster import (
     read_roster,
 )
 from grader.store import MemberRow, RecordError, Store
+from hub.deeds import note_command
 from hub.settings import Settings
 
 
@@ -58,6 +59,7 @@ def create(settings: Settings, course: str, title: str, instructors: tuple[str, 
         raise click.ClickException(str(problem)) from problem
     create_course_folder(settings.places, course)
     store.enrol(course, [MemberRow(name, "instructor") for name in instructors])
+    note_command(store, "course.create", course=course)
     click.echo(f"Course {course} is there. Next: ict course enrol {course} roster.csv")
 
 
@@ -100,6 +102,7 @@ def enrol(settings: Settings, course: str, roster: Path, partial: bool, instruct
         )
     except RecordError as problem:
         raise click.ClickException(str(problem)) from problem
+    note_command(store, "people.import", course=course, detail=f"{len(rows)} {role}s")
     click.echo(
         f"{len(rows)} {role}s enrolled in {course}. They sign up with these names; an instructor approves them."
     )

@@ -28,6 +28,7 @@ def command(settings: Settings, course: str, lab: str, students: tuple[str, ...]
     from grader.feedback import release_feedback
     from grader.gradebook import GradebookError
     from grader.store import Store
+    from hub.deeds import note_command
 
     try:
         store = Store.open(settings.database_url, settings.places)
@@ -42,6 +43,7 @@ def command(settings: Settings, course: str, lab: str, students: tuple[str, ...]
         )
     except (GradebookError, RecordError) as error:
         raise click.ClickException(str(error)) from error
+    note_command(store, "feedback.release", course=course, subject=lab)
     for username in result.released:
         click.echo(username)
     click.echo(f"Feedback of {len(result.released)} students can be read.")

@@ -53,6 +53,7 @@ def command(
     from grader.database import RecordError
     from grader.pipeline import GradingError, grade_job
     from grader.store import Store
+    from hub.deeds import note_command
     from hub.images import image_name
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
@@ -72,6 +73,8 @@ def command(
             regrade=regrade,
             progress=_bar if sys.stderr.isatty() else _line,
         )
+        if job_id is None:  # else who asked for the job is written down already
+            note_command(store, "lab.grade", course=course, subject=lab, detail=", ".join(students))
     except (GradingError, RecordError) as error:
         click.echo(f"Error: {error}", err=True)
         raise click.exceptions.Exit(2) from error

@@ -84,6 +84,7 @@ def cancel(settings: Settings, *, number: int) -> None:
     """Stop a job: nothing new is begun, and what is graded stays."""
     with _store(settings) as store:
         job = store.cancel_job(number)
+        _note(store, "job.cancel", job.course, number)
     click.echo(f"Job {number} is {'cancelled' if job.state == 'cancelled' else 'being cancelled'}.")
 
 
@@ -94,6 +95,7 @@ def retry(context: click.Context, *, number: int) -> None:
     """Grade what a job left: its failed and cancelled submissions, and nothing else."""
     with _store(context.obj) as store:
         job = store.retry_job(number, getpass.getuser())
+        _note(store, "job.retry", job.course, number)
     _run(context, job)
 
 
@@ -108,6 +110,12 @@ def resume(context: click.Context) -> None:
         _run(context, job)
     if not waiting:
         click.echo("No job is open.")
+
+
+def _note(store: Store, what: str, course: str, number: int) -> None:
+    from hub.deeds import note_command
+
+    note_command(store, what, course=course, subject=str(number))
 
 
 def _run(context: click.Context, job: Job) -> None:

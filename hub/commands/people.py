@@ -9,6 +9,7 @@ import click
 
 from grader.names import NameRefused
 from hub.accounts import AccountError, Accounts, new_password
+from hub.deeds import note_command
 from hub.settings import Settings
 
 
@@ -52,6 +53,7 @@ def approve(settings: Settings, names: tuple[str, ...]) -> None:
     for name in names:
         with _told():
             accounts.approve(name)
+        note_command(settings, "account.approve", subject=name)
         click.echo(f"{name} may log in.")
 
 
@@ -68,6 +70,7 @@ def add(settings: Settings, name: str) -> None:
     password = new_password()
     with _told():
         Accounts(settings).add(name, password)
+    note_command(settings, "account.add", subject=name)
     click.echo(f"{name}    {password}")
 
 
@@ -84,6 +87,7 @@ def password(settings: Settings, name: str) -> None:
     new = new_password()
     with _told():
         Accounts(settings).set_password(name, new)
+    note_command(settings, "account.password", subject=name)
     click.echo(f"{name}    {new}")
 
 

@@ -52,6 +52,7 @@ def command(settings: Settings, /, course: str, lab: str, **said: str | None) ->
     from grader.schedule import merged
     from grader.schedulelog import schedule_of
     from grader.store import Store
+    from hub.deeds import note_command
     from hub.needs import offers, sentence
     from labs.library import Library
     from labs.model import LabError
@@ -76,6 +77,7 @@ def command(settings: Settings, /, course: str, lab: str, **said: str | None) ->
         release = release_lab(store, settings.places, found, course, by=getpass.getuser(), schedule=schedule)
     except (LabError, GradebookError, RecordError, NameRefused) as error:
         raise click.ClickException(str(error)) from error
+    note_command(store, "lab.release", course=course, subject=lab)
     times = (("opens", release.opens_at), ("due", release.due_at), ("cut-off", release.cutoff_at))
     until = "".join(f", {word} {at.astimezone(zone):%Y-%m-%d %H:%M %Z}" for word, at in times if at)
     click.echo(f"{release.lab} is released to {course}: {release.max_points:g} points{until}.")

@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI, HTTPException, Request
@@ -20,6 +21,7 @@ from grader.models import Job
 from grader.people import Person
 from grader.store import Store
 from hub.portal.api.questions import question_api
+from hub.portal.audit import Audit
 from hub.portal.catalogue import Catalogue
 from hub.portal.compression import Compression
 from hub.portal.desk import Desk
@@ -29,6 +31,7 @@ from hub.portal.jobs import Jobs
 from hub.portal.languages import Languages, ReadersLanguage, later
 from hub.portal.languages import gettext as _
 from hub.portal.login import Login, LoginNeeded, Visitor
+from hub.portal.pages.administration import administration_pages
 from hub.portal.pages.announcements import announcement_pages
 from hub.portal.pages.catalogue import catalogue_pages
 from hub.portal.pages.grading import grading_pages
@@ -99,7 +102,7 @@ def create_app(
         store=store,
         hub=hub,
         login=login,
-        starts=Starts(hub),
+        starts=Starts(hub, settings.hub.starts_at_once),
         jobs=jobs or Jobs(store, settings),
         catalogue=Catalogue(settings),
         render=Render(settings, prefix=prefix, hub_prefix=hub_prefix, mode=mode, languages=tuple(languages)),
@@ -111,11 +114,14 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(desk.jobs.resume)  # a restart goes on where it was
+        forgetting = asyncio.create_task(_forget(store, settings.portal.audit_days))
         yield
+        forgetting.cancel()
         await desk.starts.close()
         await hub.close()
 
     app = FastAPI(title="ICT Labs", openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.add_middleware(Audit, store=store, prefix=prefix.rstrip("/"))
     app.add_middleware(SecurityHeaders)
     app.add_middleware(ReadersLanguage, languages=languages, api_prefix=f"{prefix}api/")
     app.add_middleware(ReadersZone)
@@ -139,6 +145,7 @@ def create_app(
         progress_pages,
         release_pages,
         progress_routes,
+        administration_pages,
     )
     for router in (make(desk) for make in pages):
         app.include_router(router, prefix=below)
@@ -164,6 +171,16 @@ def create_app(
     return app
 
 
+async def _forget(store: Store, days: int) -> None:
+    """Once a day, drop what is too old of the audit log."""
+    while True:
+        try:
+            await asyncio.to_thread(store.forget_deeds, datetime.now(UTC) - timedelta(days=days))
+        except Exception:
+            log.exception("forgetting old lines of the audit log")
+        await asyncio.sleep(86_400)
+
+
 def _caller(hub: HubClient):  # type: ignore[no-untyped-def]  # FastAPI reads the inner function's signature
     async def caller(request: Request) -> Person:
         """Who calls the API: the owner of the hub token in the header. No cookie counts here."""
@@ -178,6 +195,7 @@ def _caller(hub: HubClient):  # type: ignore[no-untyped-def]  # FastAPI reads th
             raise HTTPException(
                 401, "The hub does not know this token. Restart your server to get a new one."
             )
+        request.state.who = user.person.name  # for the audit log
         return user.person
 
     return caller

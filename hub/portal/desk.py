@@ -51,7 +51,8 @@ class Desk:
     async def form(self, request: Request) -> tuple[Visitor, dict[str, str]]:
         """FastAPI dependency of every POST: who asks, and the fields of a form that is really theirs."""
         visitor = await self.login.visitor(request)
-        return visitor, await read_form(request, visitor.session)
+        request.state.fields = await read_form(request, visitor.session)
+        return visitor, request.state.fields
 
     async def long_form(self, request: Request) -> tuple[Visitor, dict[str, str]]:
         """As `form`, for one with a comment on each exercise."""
@@ -96,6 +97,11 @@ class Desk:
         except NotThere:
             raise no_page() from None
         return course
+
+    def operator(self, visitor: Visitor) -> None:
+        """Let only those pass who run the site."""
+        if not visitor.person.admin:
+            raise HTTPException(403, _("This page is for those who run this site."))
 
     def own_submission(self, visitor: Visitor, submission_id: str) -> Submission:
         """A submission of this person's own, or of a course they teach; no guess finds out about others."""

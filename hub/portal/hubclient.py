@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -14,11 +15,14 @@ import httpx
 
 from grader.people import Person
 from hub.portal.languages import gettext as _
+from hub.portal.languages import later
 
 _CACHE_S = 10.0  # a change of groups takes effect within this time
 _REGROUPED_S = 30.0  # by then the hub has asked the record again, and this client the hub
 _MOST_CACHED = 5_000
 _MOST_EVENT_BYTES = 64 * 1024
+_NONSENSE = later("The hub answered in a way the portal does not understand. Tell the operator.")
+_USER_PAGE, _MOST_USER_PAGES = 200, 25  # the hub gives no more than 200 people at a time
 
 
 class HubError(Exception):
@@ -27,6 +31,10 @@ class HubError(Exception):
 
 class HubAway(HubError):
     """The hub does not answer at all."""
+
+
+class HubBusy(HubError):
+    """The hub starts as many servers as it can; asked again later it takes the wish."""
 
 
 class NotAllowed(HubError):
@@ -50,6 +58,22 @@ class HubUser:
         if model.get("pending"):
             return "starting"
         return "ready" if model.get("ready") else "off"
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server of somebody's, as an administrator sees it."""
+
+    username: str
+    server: str
+    state: str  # ready, starting or stopping
+    started: datetime | None
+    last_activity: datetime | None
+
+    @property
+    def used_at(self) -> datetime | None:
+        """When something was last done in it, or else when it started."""
+        return self.last_activity or self.started
 
 
 class HubClient:
@@ -105,7 +129,7 @@ class HubClient:
             or model.get("kind", "user") != "user"
             or not isinstance(model.get("name"), str)
         ):
-            raise HubAway(_("The hub answered in a way the portal does not understand. Tell the operator."))
+            raise HubAway(_(_NONSENSE))
         if not self._scopes & set(model.get("scopes") or ()):
             raise NotAllowed(
                 _("%(name)s may not use this portal with this login. Ask the operator.")
@@ -141,19 +165,33 @@ class HubClient:
         return replace(user, person=replace(person, groups=frozenset(groups)))
 
     async def start(self, token: str, name: str, server: str) -> None:
-        """Ask for a server; returns when the hub took the wish or the server runs. Raises HubError."""
+        """Ask for a server; returns when the hub took the wish or the server runs. Raises HubBusy, HubError."""
         answer = await self._ask(
             "POST", _server(name, server), token=token, json={"user_options": {}}, timeout=60
         )
         if answer.is_success or (answer.status_code == 400 and "already running" in _reason(answer)):
             return
-        raise HubError(_reason(answer))
+        raise (HubBusy if answer.status_code == 429 else HubError)(_reason(answer))
 
     async def stop(self, token: str, name: str, server: str) -> None:
         """Stop a server; one that does not run is no error. Raises HubError."""
         answer = await self._ask("DELETE", _server(name, server), token=token, timeout=60)
         if not answer.is_success and answer.status_code != 404:
             raise HubError(_reason(answer))
+
+    async def running(self, token: str) -> list[Running]:
+        """Everybody's servers, by user name. The token's owner must be an administrator. Raises HubError."""
+        found: list[Running] = []
+        for page in range(_MOST_USER_PAGES):
+            where = {"state": "active", "sort": "name", "offset": page * _USER_PAGE, "limit": _USER_PAGE}
+            answer = await self._ask("GET", "users", token=token, params=where)
+            if not answer.is_success:
+                raise HubError(_reason(answer))
+            people = _list(answer)
+            found += [server for model in people for server in _servers_of(model)]
+            if len(people) < _USER_PAGE:
+                break
+        return found
 
     async def progress(self, token: str, name: str, server: str) -> AsyncIterator[dict[str, Any]]:
         """The hub's messages about a server that starts; none at all when it does not start."""
@@ -185,6 +223,35 @@ def _bearer(token: str) -> dict[str, str]:
 
 def _server(name: str, server: str) -> str:
     return f"users/{quote(name, safe='')}/servers/{quote(server, safe='')}"
+
+
+def _list(answer: httpx.Response) -> list[Mapping[str, Any]]:
+    try:
+        found = answer.json()
+    except ValueError:
+        found = None
+    if not isinstance(found, list) or not all(isinstance(each, dict) and "name" in each for each in found):
+        raise HubAway(_(_NONSENSE))
+    return found
+
+
+def _servers_of(model: Mapping[str, Any]) -> list[Running]:
+    user = HubUser(Person(model["name"]), model.get("servers") or {})
+    return [
+        Running(
+            user.person.name,
+            name,
+            state,
+            _moment(server.get("started")),
+            _moment(server.get("last_activity")),
+        )
+        for name, server in sorted(user.servers.items())
+        if (state := user.server_state(name)) != "off"
+    ]
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _object(answer: httpx.Response) -> dict[str, Any]:

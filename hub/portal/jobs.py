@@ -55,8 +55,11 @@ class Jobs:
 
     def resume(self) -> None:
         """Go on with every job whose process is gone, as after a restart of the machine."""
-        for job in self._store.jobs(only_open=True):
-            self._checked(job)
+        self.under_way()
+
+    def under_way(self) -> list[Job]:
+        """Open jobs of all courses, newest first."""
+        return [self._checked(job) for job in self._store.jobs(only_open=True)]
 
     def history(self, course: str, lab: str | None = None) -> list[Job]:
         """Jobs, newest first; those whose process is gone are started again."""

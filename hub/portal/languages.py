@@ -100,7 +100,8 @@ class Language:
 
     def size(self, count: int) -> str:
         """Bytes for people."""
-        factor, unit = (1e6, "digital-megabyte") if count >= 1_000_000 else (1e3, "digital-kilobyte")
+        units = ((1e9, "digital-gigabyte"), (1e6, "digital-megabyte"), (1e3, "digital-kilobyte"))
+        factor, unit = next((each for each in units if count >= each[0]), units[-1])
         return format_unit(round(count / factor, 1), unit, length="short", locale=self.locale)
 
 

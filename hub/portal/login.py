@@ -67,6 +67,7 @@ class Login:
         if session is None or user is None:
             self.sessions.end(cookie)  # logged out at the hub: logged out here
             raise LoginNeeded
+        request.state.who = user.person.name  # for the audit log
         return Visitor(user, session)
 
     def ask(self, request: Request) -> Response:

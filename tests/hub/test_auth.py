@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from benchmarks.site import DemoSite
+from grader.audit import Asked
+from grader.store import Store
+from hub.settings import load_settings
 
 Visit = Callable[[DemoSite, str], Any]
 GOOD = "a long enough passphrase"
@@ -43,6 +46,9 @@ def test_nobody_enters_before_approval_and_an_instructor_approves(
     assert "on no roster" in page.text
     assert approved.status_code == 200
     assert welcome.url.path == "/services/portal/"
+    settings = load_settings(process_site.folder / "ictlabs.toml")
+    line = Store.open(settings.database_url, settings.places).deeds(Asked(who="teacher"))[0]
+    assert (line.what, line.subject) == ("account.approve", "carol")
 
 
 def test_a_student_approves_nobody(process_site: DemoSite, visit: Visit) -> None:

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from grader.archives import pack
+from grader.audit import Asked
 from grader.coursefolder import create_course_folder
 from grader.sandbox import unavailable
 from grader.settings import GraderSettings, SandboxSettings
@@ -79,6 +80,8 @@ def test_from_release_to_feedback(site: Settings, missing: Callable[[str, str], 
 
     told = ict(site, feedback, "ict101", "tiny")
     assert (told.exit_code, told.stdout) == (0, "alice\nbob\nFeedback of 2 students can be read.\n")
+    deeds = Store.open(site.database_url, site.places).deeds(Asked(course="ict101"))
+    assert [each.what for each in deeds] == ["feedback.release", "lab.grade", "lab.grade", "lab.release"]
 
 
 def test_exit_codes_when_nothing_can_be_done(site: Settings) -> None:

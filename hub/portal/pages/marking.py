@@ -164,7 +164,8 @@ def _neighbours(desk: Desk, found: Marked) -> tuple[str | None, str | None]:
     """The students before and after in the order of names."""
     release = found.release
     work = {each.username: each for each in desk.store.work_on(release.course, release.lab)}
-    rows = in_order(mark_rows(desk.store.roll(release.course), release, work, {}), SORTS[0])
+    people, extended = desk.store.roll(release.course), desk.store.extended(release.course)
+    rows = in_order(mark_rows(people, release, work, {}, extended), SORTS[0])
     names = [row.person.username for row in rows]
     at = names.index(found.submission.username)
     return (names[at - 1] if at else None), (names[at + 1] if at + 1 < len(names) else None)

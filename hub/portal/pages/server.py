@@ -34,15 +34,30 @@ def server_pages(desk: Desk) -> APIRouter:
         """Stop the person's server; files stay."""
         visitor = form[0]
         _check(server)
-        try:
-            await desk.hub.stop(visitor.session.token, visitor.name, server)
-            await desk.hub.user(visitor.session.token, fresh=True)
-            visitor.session.notice = _("Your server is stopped. Your files are kept.")
-        except HubError as error:
-            visitor.session.notice = _("Your server could not be stopped: %(reason)s") % {"reason": error}
+        visitor.session.notice = await _stopped(desk, visitor, server)
         return desk.to("")
 
     return router
+
+
+async def _stopped(desk: Desk, visitor: Visitor, server: str) -> str:
+    """Stop a server, or its start; returns what to tell the person."""
+    token, name = visitor.session.token, visitor.name
+    start = desk.starts.cancel(name, server)
+    if start is None:
+        try:
+            await desk.hub.stop(token, name, server)
+            await desk.hub.user(token, fresh=True)
+            return _("Your server is stopped. Your files are kept.")
+        except HubError as error:
+            user = await desk.hub.user(token, fresh=True)
+            if user is None or user.server_state(server) != "starting":
+                return _("Your server could not be stopped: %(reason)s") % {"reason": error}
+            desk.starts.follow(token, name, server)  # begun elsewhere
+            start = desk.starts.cancel(name, server)
+    if start is not None and start.unwanted:
+        return _("Your server is on its way up and is stopped as soon as it is there. Your files are kept.")
+    return _("You left the queue. Press Start when you want your server.")
 
 
 def _starting(router: APIRouter, desk: Desk) -> None:
@@ -91,19 +106,21 @@ def _starting(router: APIRouter, desk: Desk) -> None:
             raise no_page()
         token, name = visitor.session.token, visitor.name
         start = desk.starts.take(name, server)
-        if start is None or start.state == "failed":
+        if start is None or start.state in ("failed", "cancelled"):
             user = await desk.hub.user(token, fresh=True)
             state = user.server_state(server) if user else "off"
             if state == "ready":
                 return _open(desk, visitor, server, where)
             if state == "starting":
                 start = desk.starts.follow(token, name, server)
-            start = start or Start("failed")
+            if start is None or start.state == "cancelled":
+                start = Start("failed")
         if start.state == "ready":
             return _open(desk, visitor, server, where)
         values: dict[str, Any] = {
             "server": server,
             "start": start,
+            "turn": desk.starts.turn(name, server),
             "course": course,
             "lab": lab,
             "title": lab,
@@ -112,7 +129,7 @@ def _starting(router: APIRouter, desk: Desk) -> None:
             return desk.render.page("failed.html", visitor, **values)
         if lab:
             values["title"] = desk.release(visitor, course, lab).title
-        return desk.render.page("starting.html", visitor, refresh_s=1, **values)
+        return desk.render.page("starting.html", visitor, refresh_s=2 if values["turn"] else 1, **values)
 
 
 async def _begin(desk: Desk, visitor: Visitor, server: str, where: dict[str, str]) -> Response:

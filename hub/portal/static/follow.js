@@ -17,8 +17,12 @@
 
   // What somebody is writing must not go with a reload.
   const writes = () => [...document.querySelectorAll("textarea")].some((box) => box.value !== box.defaultValue);
+  // A form that was sent leads elsewhere: news from now on would be in its way, or take its notice away.
+  let sent = false;
+  document.addEventListener("submit", () => { sent = true; });
 
   async function look() {
+    if (sent) return;
     let answer, page;
     if (document.hidden) {
       setTimeout(look, wait_ms); // nobody reads it now
@@ -31,6 +35,7 @@
       setTimeout(look, wait_ms); // the portal is away for a moment
       return;
     }
+    if (sent) return;
     const now = parts(document), fresh = parts(page);
     const same = answer.ok && page.title === document.title && now.length === fresh.length;
     if (!(same && follows(page)) && !writes()) {

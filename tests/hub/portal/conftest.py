@@ -49,6 +49,7 @@ GROUPS = {
     "tutor": ["assist-ict101"],
     "prof": ["formgrade-net201"],
     "nobody": [],
+    "admin": [],  # of the hub
 }
 
 
@@ -213,6 +214,9 @@ class TinyHub:
     scopes: list[str] = field(default_factory=lambda: ["access:services!service=portal"])
     groups: dict[str, list[str]] = field(default_factory=lambda: dict(GROUPS))
     servers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    running: dict[str, dict[str, dict[str, Any]]] = field(
+        default_factory=dict
+    )  # by person; the admin sees all
     start_status: int = 202
     start_message: str = ""
     events: list[str] = field(default_factory=list)
@@ -220,6 +224,7 @@ class TinyHub:
     asked: list[str] = field(default_factory=list)
     verifiers: list[str] = field(default_factory=list)
     raw_user: bytes | None = None
+    raw_users: bytes | None = None
 
     def app(self) -> FastAPI:
         """The API; a token is the word "token" and the user name."""
@@ -244,11 +249,21 @@ class TinyHub:
                 {
                     "kind": "user",
                     "name": name,
+                    "admin": name == "admin",
                     "groups": self.groups[name],
-                    "servers": self.servers,
+                    "servers": self.running.get(name, self.servers),
                     "scopes": self.scopes,
                 }
             )
+
+        @app.get("/hub/api/users")
+        async def users(request: Request, offset: int, limit: int) -> Response:
+            if request.headers["authorization"].split()[-1] != "token-admin":
+                return JSONResponse({"message": "Forbidden"}, 403)
+            if self.raw_users is not None:
+                return Response(self.raw_users)
+            models = [{"name": name, "servers": each} for name, each in sorted(self.running.items())]
+            return JSONResponse(models[offset : offset + limit])
 
         @app.post("/hub/api/users/{name}/servers/{server}")
         async def start(name: str, server: str) -> Response:
@@ -382,10 +397,13 @@ def served_at_one_address(school: Class, listener: socket.socket) -> tuple[Serve
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A portal over a new class, served by a real uvicorn, for a real browser."""
+def served(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Served]:
+    """A portal over a new class, served by a real uvicorn, for a real browser; with the module's HUB settings."""
     listener = socket.create_server(("127.0.0.1", 0))
-    found, app = served_at_one_address(make_class(tmp_path_factory.mktemp("served")), listener)
+    school = make_class(tmp_path_factory.mktemp("served"))
+    if hub := getattr(request.module, "HUB", None):
+        school.settings = school.settings.model_copy(update={"hub": hub})
+    found, app = served_at_one_address(school, listener)
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

@@ -4,6 +4,8 @@ import json
 import os
 import sys
 
+from hub.configure import LOGIN_SCOPES
+
 c = get_config()  # noqa: F821 (traitlets gives it to configuration files)
 
 port = int(os.environ["TEST_PORT"])
@@ -18,6 +20,7 @@ c.JupyterHub.allow_named_servers = True
 c.JupyterHub.authenticator_class = "dummy"
 c.DummyAuthenticator.password = "a-test-password"
 c.Authenticator.allow_all = True
+c.Authenticator.admin_users = {"admin"}
 
 c.JupyterHub.proxy_class = "traefik_file"
 c.TraefikProxy.traefik_api_url = f"{me}:{port + 3}"
@@ -62,12 +65,7 @@ c.JupyterHub.services = [
         "url": f"{me}:{port + 2}",
         "command": [sys.executable, "-m", "hub.portal"],
         "oauth_no_confirm": True,
-        "oauth_client_allowed_scopes": [
-            "read:users:name!user",
-            "read:users:groups!user",
-            "servers!user",
-            "access:servers!user",
-        ],
+        "oauth_client_allowed_scopes": LOGIN_SCOPES,
         "environment": {"ICTLABS_SETTINGS": os.environ["TEST_SETTINGS"], "ICTLABS_MODE": "process"},
     }
 ]

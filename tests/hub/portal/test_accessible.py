@@ -117,7 +117,7 @@ def pages_of(page: Page, served: Any, walk: Any) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("name", ["alice", "bob", "teacher", "prof", "nobody"])
+@pytest.mark.parametrize("name", ["alice", "bob", "teacher", "prof", "nobody", "admin"])
 def test_axe_finds_nothing_on_any_page(at: Any, served: Any, walk: Any, name: str) -> None:
     page = at(name, bypass_csp=True)  # for axe alone: it is a script
     found = {}

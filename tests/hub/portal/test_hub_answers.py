@@ -76,7 +76,7 @@ def test_a_failed_start_says_why_and_what_to_do(visit: Any, tiny_hub: Any) -> No
     assert "Start again" in page.text
 
 
-@pytest.mark.parametrize("status", [400, 403, 429, 500, 503])
+@pytest.mark.parametrize("status", [400, 403, 500, 503])
 def test_a_start_the_hub_refuses_gives_its_sentence(visit: Any, tiny_hub: Any, status: int) -> None:
     tiny_hub.start_status, tiny_hub.start_message = status, "Too many start at once."
     browser = visit("alice")

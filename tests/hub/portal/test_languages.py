@@ -45,6 +45,7 @@ JINJA = {
 FRAME = {"base.html", "parts.html"}
 INSTRUCTORS_PAGES = {  # English as a whole, so far
     "again.html",
+    "administration.html",
     "announcements.html",
     "course.html",
     "grading.html",
@@ -54,6 +55,7 @@ INSTRUCTORS_PAGES = {  # English as a whole, so far
     "insight_wait.html",
     "insight_lab.html",
     "marking.html",
+    "log.html",
     "people.html",
     "person.html",
     "person_fields.html",
@@ -62,6 +64,7 @@ INSTRUCTORS_PAGES = {  # English as a whole, so far
     "release_list.html",
     "remove.html",
     "roster.html",
+    "stop.html",
     "student.html",
     "withdraw.html",
 }
@@ -69,10 +72,13 @@ INSTRUCTORS_MODULES = {  # only instructors and operators read what these say
     "__main__.py",
     "api/questions.py",  # programs do
     "attention.py",
+    "audit.py",
     "insight.py",
     "jobs.py",
+    "machine.py",
     "mailings.py",
     "progress.py",
+    "pages/administration.py",
     "pages/announcements.py",  # a student's page has no form
     "pages/grading.py",
     "pages/inquiries.py",

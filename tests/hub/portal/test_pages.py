@@ -60,6 +60,10 @@ def walk(school: Any) -> dict[str, str]:
         "questions": "courses/ict101/questions",
         "ask": "courses/ict101/questions/new?lab=lab-one",
         "question": f"courses/ict101/questions/{school.asked}",
+        "log": "courses/ict101/log",
+        "administration": "administration",
+        "audit log": "administration/log",
+        "stop idle": "administration/idle?hours=4",
         "other course": "courses/net201",
         "no course": "courses/nothing",
     }
@@ -77,10 +81,11 @@ HELPED |= {"again", "marking", "lab marks", "inquiries", "inquiry"}
 ALLOWED = {
     "alice": LEARNER | ALICES | {"question"},
     "bob": LEARNER | {"bob receipt"},  # his feedback is not released
-    "teacher": LEARNER | HELPED | PEOPLE | {"releases", "release", "released notebook", "withdrawal"},
+    "teacher": LEARNER | HELPED | PEOPLE | {"releases", "release", "released notebook", "withdrawal", "log"},
     "tutor": LEARNER | HELPED,
     "prof": OWN | {"other course"},
     "nobody": OWN,
+    "admin": OWN | {"administration", "audit log", "stop idle"},
 }
 
 

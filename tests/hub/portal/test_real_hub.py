@@ -28,6 +28,7 @@ GROUPS = {
     "tutor": ["assist-ict101"],
     "prof": ["formgrade-net201"],
     "nobody": [],
+    "admin": [],
 }
 PORTAL = "/services/portal/"
 
@@ -75,7 +76,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, fill: Callable[[Path], Any]) 
     folder = tmp_path_factory.mktemp("hub")
     school = fill(folder)
     settings = folder / "ictlabs.toml"
-    settings.write_text('[site]\ndata_dir = "var"\nname = "Test Academy"\n')
+    settings.write_text('[site]\ndata_dir = "var"\nname = "Test Academy"\n[hub]\nconcurrent_starts = 1\n')
     port = four_ports()
     log = folder / "hub.log"
     environment = {
@@ -185,6 +186,93 @@ def test_start_brings_up_the_persons_own_server_and_stop_ends_it(site: Site) -> 
         while "Stop server" in client.get(PORTAL).text and time.monotonic() < deadline:
             time.sleep(1)
         assert "Stop server" not in client.get(PORTAL).text
+
+
+def scopes_at_the_portal(client: httpx.Client, name: str) -> set[str]:
+    """What the login of this person at the portal may do, as the hub says."""
+    client.get("/hub/home")
+    tokens = client.get(f"/hub/api/users/{name}/tokens", headers={"Referer": "/hub/token"}).json()
+    return {
+        scope
+        for token in tokens["api_tokens"]
+        if "portal" in (token["oauth_client"] or "")
+        for scope in token["scopes"]
+    }
+
+
+def test_a_students_login_may_do_nothing_with_what_is_others(site: Site) -> None:
+    with site.person("alice") as client:
+        scopes = scopes_at_the_portal(client, "alice")
+
+    own = ("read:users:name", "read:users:groups", "servers", "access:servers")
+    parts_of_servers = ("start:servers", "read:servers", "delete:servers")
+    assert scopes == {f"{scope}!user=alice" for scope in (*own, *parts_of_servers)} | {
+        "access:services!service=portal"
+    }
+
+
+def test_an_administrator_sees_and_stops_a_students_server(site: Site) -> None:
+    with site.person("alice") as alice, site.person("admin") as admin:
+        start(alice)
+        page = admin.get(f"{PORTAL}administration")
+        question = admin.get(f"{PORTAL}administration/stop?username=alice&server=base")
+        answer = admin.post(
+            f"{PORTAL}administration/stop",
+            data={"csrf": csrf(admin), "username": "alice", "server": "base"},
+        )
+        by_alice = alice.post(
+            f"{PORTAL}administration/stop",
+            data={"csrf": csrf(alice), "username": "admin", "server": "base"},
+        )
+        scopes = scopes_at_the_portal(admin, "admin")
+        model = alice.get("/hub/api/users/alice", headers={"Referer": "/hub/home"}).json()
+
+    assert 'aria-label="Stop base of alice"' in page.text
+    assert "Stop this server?" in question.text
+    assert "is stopped" in answer.text
+    assert "base" not in model["servers"] or not model["servers"]["base"]["ready"]
+    assert by_alice.status_code == 403
+    assert {"list:users", "read:servers", "delete:servers"} <= scopes
+    assert not {scope for scope in scopes if scope.startswith(("admin", "tokens", "access:servers"))} - {
+        "access:servers!user=admin"
+    }
+
+
+def start(client: httpx.Client) -> None:
+    """Press Start and wait until the server is up."""
+    answer = client.post(
+        f"{PORTAL}labs/ict101/lab-one/start", data={"csrf": csrf(client)}, follow_redirects=False
+    )
+    if "/user/" not in answer.headers["location"]:
+        assert "/user/alice/" in wait(client)
+
+
+def wait(client: httpx.Client) -> str:
+    """Where the starting page leads when the server is up."""
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        answer = client.get(f"{PORTAL}starting/base?course=ict101&lab=lab-one", follow_redirects=False)
+        if "/user/" in answer.headers.get("location", ""):
+            return answer.headers["location"]
+        time.sleep(0.3)
+    raise AssertionError(answer.text)
+
+
+def test_who_comes_second_queues_and_both_get_their_server(site: Site) -> None:
+    with site.person("alice") as alice, site.person("teacher") as teacher:
+        for client in (teacher, alice):
+            client.post(
+                f"{PORTAL}labs/ict101/lab-one/start", data={"csrf": csrf(client)}, follow_redirects=False
+            )
+        waiting = alice.get(f"{PORTAL}starting/base?course=ict101&lab=lab-one", follow_redirects=False)
+        opened = [wait(client) for client in (alice, teacher)]
+        for client in (alice, teacher):
+            client.post(f"{PORTAL}servers/base/stop", data={"csrf": csrf(client)})
+
+    assert "You are number <strong>1</strong> in the queue" in waiting.text
+    assert [address.split("?")[0] for address in opened] == [
+        f"/user/{name}/base/ictlab/open" for name in ("alice", "teacher")
+    ]
 
 
 def test_a_server_that_cannot_start_says_why(site: Site) -> None:

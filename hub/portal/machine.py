@@ -1,0 +1,166 @@
+"""What the machine has left, and how large what the site keeps has become; slow looks go on in the background."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import stat
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import docker
+
+from hub.doctor import Findings, examine, memory_kb
+from hub.images import ImageState, states
+from hub.settings import Settings
+
+log = logging.getLogger(__name__)
+
+SCARCE = 0.1  # less of the disk than this is free: say so
+_KEEP_S = 300.0
+_COUNT_S = 20.0  # for all places together: homes may hold millions of files
+# What lies in the data folder (see grader.settings.Places), and what it is called.
+PLACES = {
+    "homes": "homes of people",
+    "blobs": "what was released, handed in and given back",
+    "courses": "course folders and gradebooks",
+    "*.sqlite*": "databases in files",
+    "logs": "logs",
+}
+_PACKAGES = ("ictlabs", "jupyterhub", "nbgrader")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What can be known at once. Sizes in bytes, load as the mean number of processes of the last minute."""
+
+    disk_free: int
+    disk_total: int
+    memory_available: int
+    memory_total: int
+    load: float
+    cores: int
+
+    @property
+    def disk_is_scarce(self) -> bool:
+        """Whether somebody should make room."""
+        return self.disk_free < SCARCE * self.disk_total
+
+
+@dataclass(frozen=True)
+class Place:
+    """A part of the site's data. whole: False when there was no time to count all of it."""
+
+    name: str
+    size: int
+    whole: bool
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What takes seconds to find out. images: none without a Docker Engine."""
+
+    at: datetime
+    places: tuple[Place, ...]
+    images: tuple[ImageState, ...]
+    findings: Findings
+
+
+class Surveys:
+    """Surveys of one site; a page gets the newest there is and never waits for one."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Nothing is known yet."""
+        self._settings = settings
+        self._newest: Survey | None = None
+        self._begun_at = -_KEEP_S
+        self._lock = threading.Lock()
+
+    def newest(self) -> Survey | None:
+        """The newest survey; None while the first is made. When it is old, another is begun."""
+        with self._lock:
+            begin = time.monotonic() - self._begun_at >= _KEEP_S
+            if begin:
+                self._begun_at = time.monotonic()
+        if begin:
+            threading.Thread(target=self._make, name="survey", daemon=True).start()
+        return self._newest
+
+    def _make(self) -> None:
+        try:
+            self._newest = survey(self._settings)
+        except Exception:
+            log.exception("looking at the machine")  # the page says that nothing is known
+
+
+def look(settings: Settings) -> Machine:
+    """What the machine has now."""
+    disk = shutil.disk_usage(settings.places.data)
+    memory = memory_kb()
+    return Machine(
+        disk_free=disk.free,
+        disk_total=disk.total,
+        memory_available=memory.get("MemAvailable", 0) * 1024,
+        memory_total=memory.get("MemTotal", 0) * 1024,
+        load=round(os.getloadavg()[0], 1),
+        cores=len(os.sched_getaffinity(0)),
+    )
+
+
+def survey(settings: Settings) -> Survey:
+    """Look at everything. Takes seconds."""
+    until = time.monotonic() + _COUNT_S
+    places = [place(name, until, settings.places.data.glob(pattern)) for pattern, name in PLACES.items()]
+    findings = examine(settings)
+    return Survey(
+        datetime.now(UTC),
+        tuple(sorted(places, key=lambda each: -each.size)),
+        _images(settings) if findings.docker["available"] else (),
+        findings,
+    )
+
+
+def place(name: str, until: float, paths: Iterable[Path]) -> Place:
+    """What files and folders take on the disk, as far as it can be counted until time.monotonic() is `until`."""
+    size = 0
+    for path in paths:
+        for blocks in _blocks(path):
+            size += blocks * 512
+            if time.monotonic() >= until:
+                return Place(name, size, whole=False)
+    return Place(name, size, whole=True)
+
+
+def _blocks(path: Path) -> Iterator[int]:
+    """Blocks of each file at or below `path`. Links are not followed; what cannot be read is passed over."""
+    try:
+        found = path.lstat()
+        yield found.st_blocks
+        if stat.S_ISDIR(found.st_mode):
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        yield from _blocks(Path(entry.path))
+                    else:
+                        yield entry.stat(follow_symlinks=False).st_blocks
+    except OSError:
+        return
+
+
+def _images(settings: Settings) -> tuple[ImageState, ...]:
+    client = docker.from_env(timeout=10)
+    try:
+        return tuple(states(settings, client))
+    finally:
+        client.close()
+
+
+def versions() -> dict[str, str]:
+    """The versions of what the site is made of."""
+    return {name: version(name) for name in _PACKAGES}
