@@ -38,7 +38,10 @@ class Past(Database):
             back = job.created_at - (job.started_at or job.created_at)
             job.started_at, job.finished_at = job.created_at, _moved(job.finished_at, back)
             for item in session.scalars(select(JobItem).where(JobItem.job_id == job_id)):
-                item.started_at, item.finished_at = _moved(item.started_at, back), _moved(item.finished_at, back)
+                item.started_at, item.finished_at = (
+                    _moved(item.started_at, back),
+                    _moved(item.finished_at, back),
+                )
             for report in session.scalars(select(Report).where(Report.job_id == job_id)):
                 report.graded_at += back
                 report.in_gradebook_at = _moved(report.in_gradebook_at, back)

@@ -204,7 +204,7 @@ class Store(ClassLog, MemberLog, AnnouncementLog):
                 )
             if max_per_hour is not None:
                 _hold_back(session, course, lab, username, max_per_hour)
-            row = self._signed(course, lab, username, sha256, size, received_at or datetime.now(UTC))
+            row = self._signed(course, lab, username, sha256, size, at=received_at or datetime.now(UTC))
             session.add(row)
         return row
 
@@ -248,7 +248,7 @@ class Store(ClassLog, MemberLog, AnnouncementLog):
             return list(session.scalars(query))
 
     def _signed(
-        self, course: str, lab: str, username: str, sha256: str, size: int, at: datetime
+        self, course: str, lab: str, username: str, sha256: str, size: int, *, at: datetime
     ) -> Submission:
         row = Submission(
             id=secrets.token_hex(16),

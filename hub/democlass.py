@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -54,6 +53,8 @@ SUGGESTED = (
     "linux-permissions",
     "wireless-ofdm",
 )
+# It copies values that a preview shows; each student has others, so that it earns less than it declares.
+COPIED = {("data-sql-joins", "constants")}
 
 Say = Callable[[str], None]
 
@@ -132,11 +133,7 @@ def make_class(
         with _alone(settings, course):
             library = Library([settings.root / folder for folder in settings.labs.folders])
             wanted = _wanted(settings, store, course, library, students=students, labs=labs, seed=seed)
-            found = {name: library.lab(name) for name in wanted.labs}
-            offers = [Offer(name, _earnings(lab)) for name, lab in found.items()]
-            plan = draw_plan(
-                offers, wanted.students, seed=wanted.seed, now=wanted.now, timezone=settings.site.timezone
-            )
+            found, plan = _drawn(settings, library, wanted)
             room = Classroom(settings, store, Past(store.engine), course, found, plan, say, graded)
             _open(room, wanted)
             _live(room)
@@ -150,6 +147,24 @@ def make_class(
 # Which class
 
 
+def planned(settings: Settings, course: str) -> Plan:
+    """What the class of `course` does, as it was drawn."""
+    library = Library([settings.root / folder for folder in settings.labs.folders])
+    kept = _file(settings, course).read_text(encoding="utf-8")
+    return _drawn(settings, library, Wanted.loads(kept))[1]
+
+
+def _drawn(settings: Settings, library: Library, wanted: Wanted) -> tuple[dict[str, Lab], Plan]:
+    labs = {name: library.lab(name) for name in wanted.labs}
+    offers = [Offer(name, _earnings(lab)) for name, lab in labs.items()]
+    zone = settings.site.timezone
+    return labs, draw_plan(offers, wanted.students, seed=wanted.seed, now=wanted.now, timezone=zone)
+
+
+def _file(settings: Settings, course: str) -> Path:
+    return settings.places.data / "demo" / f"{course}.json"
+
+
 def _wanted(
     settings: Settings,
     store: Store,
@@ -161,7 +176,7 @@ def _wanted(
     seed: int | None,
 ) -> Wanted:
     """The class that is there, or the one that is asked for."""
-    file = settings.places.data / "demo" / f"{course}.json"
+    file = _file(settings, course)
     if file.exists():
         kept = Wanted.loads(file.read_text(encoding="utf-8"))
         if (students or kept.students, labs or kept.labs, kept.seed if seed is None else seed) != (
@@ -175,7 +190,9 @@ def _wanted(
             )
         return kept
     if course in {row.id for row in store.courses()}:
-        raise DemoError(f"{course} is a real course. Choose another --course: nothing is made up in a real one.")
+        raise DemoError(
+            f"{course} is a real course. Choose another --course: nothing is made up in a real one."
+        )
     chosen = labs or _suggested(settings, library)
     for name in chosen:
         library.lab(name)
@@ -192,7 +209,7 @@ def _suggested(settings: Settings, library: Library) -> tuple[str, ...]:
     """The suggested labs that can be graded here: in images that are built, or without any."""
     from grader.sandbox import choose, unavailable
 
-    backend = settings.grader.sandbox.backend
+    backend: str = settings.grader.sandbox.backend
     backend = choose() if backend == "auto" else backend
     there: dict[str, bool] = {}
     for environment in {library.lab(name).environment for name in SUGGESTED}:
@@ -215,6 +232,8 @@ def _earnings(lab: Lab) -> dict[str, float]:
     earns = {SOLUTION: 1.0, UNTOUCHED: 0.0}
     if lab.format == "myst":
         for attempt in lab.attempts():
+            if (lab.name, attempt.name) in COPIED:
+                continue
             rest = sum(
                 exercise.points
                 for exercise in lab.exercise
@@ -247,7 +266,9 @@ def _open(room: Classroom, wanted: Wanted) -> None:
 def _live(room: Classroom) -> None:
     """The three weeks, step by step; what is in the record already is not done again."""
     planned = {(step.lab, step.username, step.at) for step in room.plan.steps if isinstance(step, HandIn)}
-    there = {(row.lab, row.username, row.received_at) for row in room.store.submissions(room.course)} & planned
+    there = {
+        (row.lab, row.username, row.received_at) for row in room.store.submissions(room.course)
+    } & planned
     # every step is in the record before the next begins
     behind = max((at for *_, at in there), default=datetime.min.replace(tzinfo=UTC))
     kept: dict[tuple[str, str], bytes] = {}
@@ -262,7 +283,10 @@ def _live(room: Classroom) -> None:
                 each = ", ".join(f"{lab} {count}" for lab, count in came.items())
                 room.say(f"{step.at:%d %b}  handed in: {each}")
                 came.clear()
-            (_grade if isinstance(step, Grading) else _give_back)(room, step)
+            if isinstance(step, Grading):
+                _grade(room, step)
+            else:
+                _give_back(room, step)
     if came:
         room.say(f"today   handed in: {', '.join(f'{lab} {count}' for lab, count in came.items())}")
 
@@ -270,9 +294,7 @@ def _live(room: Classroom) -> None:
 def _hand_in(room: Classroom, step: HandIn, kept: dict[tuple[str, str], bytes]) -> None:
     if (step.lab, step.attempt) not in kept:
         kept[step.lab, step.attempt] = _archive(room.labs[step.lab], step.attempt)
-    room.store.submit(
-        room.course, step.lab, step.username, kept[step.lab, step.attempt], received_at=step.at
-    )
+    room.store.submit(room.course, step.lab, step.username, kept[step.lab, step.attempt], received_at=step.at)
 
 
 def _archive(lab: Lab, name: str) -> bytes:
@@ -297,7 +319,9 @@ def _grade(room: Classroom, step: Grading) -> None:
     job = asked[0] if asked else _asked(room, step)
     if job.state != "done":
         if job.state in ("failed", "cancelled"):
-            raise DemoError(f"Job {job.id} of {step.lab} is {job.state}: {job.message} `ict jobs retry {job.id}`, then again.")
+            raise DemoError(
+                f"Job {job.id} of {step.lab} is {job.state}: {job.message} `ict jobs retry {job.id}`, then again."
+            )
         began = time.monotonic()
         try:
             result = grade_job(
@@ -324,7 +348,9 @@ def _give_back(room: Classroom, step: GivingBack) -> None:
 
     newest = [row.id for row in room.store.newest_submissions(room.course, step.lab)]
     if not room.store.feedback_for(newest).keys() >= set(newest):
-        release_feedback(room.store, room.settings.places, room.course, step.lab, by=TEACHER, unmarked_too=True)
+        release_feedback(
+            room.store, room.settings.places, room.course, step.lab, by=TEACHER, unmarked_too=True
+        )
     out = room.store.feedback_for(newest)
     room.past.given_back([found for found, row in out.items() if row.released_at > step.at], step.at)
     room.say(f"{step.at:%d %b}  {step.lab}: {len(out)} can read their feedback")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,13 +16,13 @@ ASSISTANT = "demo-assistant"
 SOLUTION, UNTOUCHED = "the reference solution", "the untouched lab"  # no file of attempts/ has such a name
 MOST_STUDENTS = 500
 
-_WEEKS = timedelta(days=21)
-_WINDOW = timedelta(days=7)  # from opening to due
+_WINDOW = timedelta(days=7, hours=14)  # from eight in the morning to ten in the evening
 _FIRST_DUE, _LAST_DUE = 14, 1  # days ago, of the labs that are past due
 _NEXT_DUE = timedelta(days=3)  # of the lab that is not due yet
 _LOOKED_AT = timedelta(days=3)  # before the due time: a first grading
 _GRACE = timedelta(hours=36)  # after the due time: the grading that counts
 _TYPING = timedelta(minutes=2)  # nothing is handed in so shortly before now
+_NEARNESS = 7  # the higher, the surer a student hands in the attempt closest to what they can
 _TIMES = (1, 2, 3, 4)  # a student hands a lab in
 _HOW_OFTEN = (30, 35, 22, 13)
 # People learn in the evening, some over lunch, a few at night.
@@ -122,7 +123,10 @@ def draw_plan(offers: Sequence[Offer], students: int, *, seed: int, now: datetim
         draw = random.Random(f"{seed}/{offer.lab}")  # noqa: S311 (nothing secret hangs on it)
         hardness = draw.uniform(-0.15, 0.2)
         for student in people:
-            steps += _hand_ins(student, offer, window, hardness, now, ZoneInfo(timezone), draw)
+            aim = student.ability - hardness + draw.gauss(0, 0.12)
+            moments = _moments(student, window, ZoneInfo(timezone), draw)
+            made = _hand_ins(student, offer, moments, aim, draw)
+            steps += [each for each in made if each.at < now - _TYPING]
         steps += [Grading(at, offer.lab) for at in window.graded_at if at < now]
         if window.feedback_at and window.feedback_at < now:
             steps.append(GivingBack(window.feedback_at, offer.lab))
@@ -154,57 +158,48 @@ def _windows(labs: Sequence[str], now: datetime, zone: ZoneInfo) -> Iterator[Win
             yield Window(lab, due - _WINDOW, due, (due - _LOOKED_AT,), None)
         else:
             counts = due + _GRACE
-            yield Window(
-                lab, due - _WINDOW, due, (due - _LOOKED_AT, counts), counts + timedelta(hours=3)
-            )
+            yield Window(lab, due - _WINDOW, due, (due - _LOOKED_AT, counts), counts + timedelta(hours=3))
 
 
 def _hand_ins(
-    student: Student,
-    offer: Offer,
-    window: Window,
-    hardness: float,
-    now: datetime,
-    zone: ZoneInfo,
-    draw: random.Random,
-) -> list[HandIn]:
-    """None to four attempts, each at least as good as the one before; nobody goes on after full marks."""
+    student: Student, offer: Offer, moments: Sequence[datetime], aim: float, draw: random.Random
+) -> Iterator[HandIn]:
+    """An attempt at each moment, at least as good as the one before; nobody goes on after full marks.
+
+    aim: the share of the points that the first one comes close to.
+    """
     ladder = sorted(offer.earns.items(), key=lambda rung: (rung[1], rung[0]))
-    if draw.random() > 0.72 + 0.28 * student.diligence:
-        return []
-    moments = _moments(draw.choices(_TIMES, _HOW_OFTEN)[0], student, window, zone, draw)
-    aim = student.ability - hardness + draw.gauss(0, 0.12)
-    made: list[HandIn] = []
     at_least = 0
     for moment in moments:
         share = min(1.0, max(0.0, aim))
-        rung = min(range(at_least, len(ladder)), key=lambda each: abs(ladder[each][1] - share))
-        made.append(HandIn(moment, offer.lab, student.username, ladder[rung][0]))
-        at_least, aim = rung, max(aim, ladder[rung][1]) + abs(draw.gauss(0.1, 0.15)) * student.ability
-        if ladder[rung][1] >= 1:
-            break
-    return [each for each in made if each.at < now - _TYPING]
+        rungs = range(at_least, len(ladder))
+        near = [math.exp(-_NEARNESS * abs(ladder[each][1] - share)) for each in rungs]
+        at_least = draw.choices(rungs, near)[0]
+        attempt, earned = ladder[at_least]
+        yield HandIn(moment, offer.lab, student.username, attempt)
+        if earned >= 1:
+            return
+        aim = max(aim, earned) + abs(draw.gauss(0.1, 0.15)) * student.ability
 
 
-def _moments(
-    count: int, student: Student, window: Window, zone: ZoneInfo, draw: random.Random
-) -> list[datetime]:
-    """Moments in a lab's window, the diligent earlier; the last of some comes late, before the grading that counts."""
-    days = (window.due_at - window.opens_at).days
+def _moments(student: Student, window: Window, zone: ZoneInfo, draw: random.Random) -> list[datetime]:
+    """None to four moments in a lab's window; the last of some comes late, before the grading that counts."""
+    if draw.random() > 0.72 + 0.28 * student.diligence:
+        return []
+    first, last = window.opens_at.astimezone(zone), window.due_at.astimezone(zone)
+    days = (last.date() - first.date()).days + 1
     found = []
-    for _ in range(count):
-        day = window.opens_at.astimezone(zone).date() + timedelta(
-            days=int(days * draw.betavariate(2.2, 1.2 + student.diligence))
-        )
+    for _ in range(draw.choices(_TIMES, _HOW_OFTEN)[0]):
+        day = first.date() + timedelta(days=int(days * draw.betavariate(2.2, 1.2 + student.diligence)))
         hour = draw.choices(list(_HOURS), list(_HOURS.values()))[0]
         clock = time(hour, draw.randrange(60), draw.randrange(60), draw.randrange(1_000_000))
-        found.append(_at(datetime.combine(day, clock, zone)))
-    late = draw.random() < 0.22 * (1.2 - student.diligence)
-    found = [min(max(each, window.opens_at + _TYPING), window.due_at - _TYPING) for each in found]
-    if late:
-        found[-1] = window.due_at + timedelta(hours=draw.uniform(0.2, 30))
-    # two at one moment could not be told apart
-    return sorted(each + timedelta(microseconds=number) for number, each in enumerate(found))
+        moment = datetime.combine(day, clock, zone)
+        if moment <= first:
+            moment += timedelta(days=1)
+        found.append(moment if moment < last else moment - timedelta(hours=3))
+    if draw.random() < 0.22 * (1.2 - student.diligence):
+        found[-1] = last + timedelta(hours=draw.uniform(0.2, 30))
+    return sorted(map(_at, found))
 
 
 def _at(moment: datetime) -> datetime:
