@@ -36,7 +36,7 @@ from hub.images import image_name
 from hub.settings import Settings
 from labs import build
 from labs.library import Library
-from labs.model import Lab
+from labs.model import Attempt, Lab
 
 if TYPE_CHECKING:
     from grader.models import Job
@@ -55,6 +55,8 @@ SUGGESTED = (
 )
 # It copies values that a preview shows; each student has others, so that it earns less than it declares.
 COPIED = {("data-sql-joins", "constants")}
+
+SO_FAR = "so-far-"  # and the number of exercises
 
 Say = Callable[[str], None]
 
@@ -227,19 +229,36 @@ def _suggested(settings: Settings, library: Library) -> tuple[str, ...]:
     return found
 
 
+def attempts(lab: Lab) -> dict[str, Attempt]:
+    """What a student can hand in besides the whole solution and nothing at all: the lab's attempts, and how far one got.
+
+    Who got so far has the first exercises right and has not touched the others.
+    """
+    if lab.format != "myst":
+        return {}
+    right = build.solutions(lab)
+    found = {}
+    for count in range(1, len(lab.exercise)):
+        done = [exercise for exercise in lab.exercise[:count] if exercise.id in right]
+        found[f"{SO_FAR}{count}"] = Attempt(
+            name=f"{SO_FAR}{count}",
+            about=f"the first {count} exercises",
+            earns={exercise.id: exercise.points for exercise in done},
+            answers={exercise.id: right[exercise.id] for exercise in done},
+        )
+    return found | {each.name: each for each in lab.attempts() if (lab.name, each.name) not in COPIED}
+
+
 def _earnings(lab: Lab) -> dict[str, float]:
-    """What can be handed in for a lab, and the share of the points that each attempt must earn."""
+    """What can be handed in for a lab, and the share of the points that it should earn."""
     earns = {SOLUTION: 1.0, UNTOUCHED: 0.0}
-    if lab.format == "myst":
-        for attempt in lab.attempts():
-            if (lab.name, attempt.name) in COPIED:
-                continue
-            rest = sum(
-                exercise.points
-                for exercise in lab.exercise
-                if attempt.rest == "solution" and exercise.id not in attempt.earns
-            )
-            earns[attempt.name] = (sum(attempt.earns.values()) + rest) / lab.max_points
+    for attempt in attempts(lab).values():
+        rest = sum(
+            exercise.points
+            for exercise in lab.exercise
+            if attempt.rest == "solution" and exercise.id not in attempt.earns
+        )
+        earns[attempt.name] = (sum(attempt.earns.values()) + rest) / lab.max_points
     return earns
 
 
@@ -304,8 +323,7 @@ def _archive(lab: Lab, name: str) -> bytes:
     elif name == UNTOUCHED:
         notebooks = build.release_notebooks(lab)
     else:
-        attempt = next(each for each in lab.attempts() if each.name == name)
-        notebooks = {lab.name: build.attempt_notebook(lab, attempt)}
+        notebooks = {lab.name: build.attempt_notebook(lab, attempts(lab)[name])}
     files = {f"{stem}.ipynb": nbformat.writes(notebook).encode() for stem, notebook in notebooks.items()}
     return pack(files)
 

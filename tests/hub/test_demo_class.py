@@ -21,7 +21,7 @@ from grader.settings import GraderSettings, SandboxSettings
 from grader.store import Store
 from hub.cli import main
 from hub.commands.demo import command
-from hub.democlass import DemoError, Made, Wanted, make_class, planned
+from hub.democlass import DemoError, Made, Wanted, attempts, make_class, planned
 from hub.demoplan import SOLUTION, TEACHER, UNTOUCHED, GivingBack, Grading, HandIn, Offer, Plan, draw_plan
 from hub.portal.attention import students_to_help
 from hub.portal.insight import exercise_insights, lab_insight
@@ -129,7 +129,7 @@ def declared(lab: Lab, name: str) -> dict[str, float]:
     every = {exercise.id: exercise.points for exercise in lab.exercise}
     if name in (SOLUTION, UNTOUCHED):
         return every if name == SOLUTION else dict.fromkeys(every, 0.0)
-    attempt = next(each for each in lab.attempts() if each.name == name)
+    attempt = attempts(lab)[name]
     rest = every if attempt.rest == "solution" else dict.fromkeys(every, 0.0)
     return {**rest, **attempt.earns}
 
@@ -137,7 +137,7 @@ def declared(lab: Lab, name: str) -> dict[str, float]:
 @pytest.mark.slow
 def test_every_attempt_earned_the_marks_that_its_lab_declares(site: Settings, store: Store) -> None:
     library = Library()
-    attempts = {
+    sent = {
         (step.lab, step.username, step.at): step.attempt
         for step in planned(site, "demo").steps
         if isinstance(step, HandIn)
@@ -145,11 +145,12 @@ def test_every_attempt_earned_the_marks_that_its_lab_declares(site: Settings, st
     reports = store.reports("demo")
 
     for submission, report in reports:
-        attempt = attempts[submission.lab, submission.username, submission.received_at]
+        attempt = sent[submission.lab, submission.username, submission.received_at]
         earned = {mark["exercise"]: mark["points"] for mark in report.exercises}
         assert earned == declared(library.lab(submission.lab), attempt), (submission.lab, attempt)
     assert {submission.lab for submission, _ in reports} == {LABS[0]}  # the other is not due yet
-    assert len({attempts[s.lab, s.username, s.received_at] for s, _ in reports}) > 2
+    tried = {sent[s.lab, s.username, s.received_at] for s, _ in reports}
+    assert len(tried & {each.name for each in library.lab(LABS[0]).attempts()}) > 1
 
 
 @pytest.mark.slow
