@@ -18,7 +18,7 @@ _TAGS = [
     {"name": "classes", "description": "The caller's courses and a class's marks."},
     {"name": "releases", "description": "Labs as students fetch them."},
     {"name": "submissions", "description": "What was handed in, and the receipts for it."},
-    {"name": "feedback", "description": "Marked notebooks, once they are released."},
+    {"name": "feedback", "description": "Graded notebooks, once they are released."},
     {"name": "grading", "description": "Jobs of the grader."},
 ]
 
@@ -35,7 +35,9 @@ def describe(app: FastAPI, prefix: str) -> None:
             tags=_TAGS,
             routes=app.routes,
         )
-        found["paths"] = {path: each for path, each in found["paths"].items() if path.startswith(f"{prefix}api/")}
+        found["paths"] = {
+            path: each for path, each in found["paths"].items() if path.startswith(f"{prefix}api/")
+        }
         header = {
             "type": "apiKey",
             "in": "header",
