@@ -333,13 +333,12 @@ def _grade(room: Classroom, step: Grading) -> None:
     from grader.pipeline import GradingError, grade_job
 
     store, settings = room.store, room.settings
-    asked = [job for job in store.jobs(room.course, step.lab) if job.created_at == step.at]
+    stands = ("waiting", "running", "done")  # one that failed is asked for again
+    asked = [
+        job for job in store.jobs(room.course, step.lab) if job.created_at == step.at and job.state in stands
+    ]
     job = asked[0] if asked else _asked(room, step)
     if job.state != "done":
-        if job.state in ("failed", "cancelled"):
-            raise DemoError(
-                f"Job {job.id} of {step.lab} is {job.state}: {job.message} `ict jobs retry {job.id}`, then again."
-            )
         began = time.monotonic()
         try:
             result = grade_job(
@@ -350,7 +349,10 @@ def _grade(room: Classroom, step: Grading) -> None:
         except GradingError as error:
             raise DemoError(str(error)) from error
         if result.failed:
-            raise DemoError(f"{step.lab}: not graded, by a fault of the grader: {', '.join(result.failed)}.")
+            names = ", ".join(result.failed)
+            raise DemoError(
+                f"{step.lab}: not graded, by a fault of the grader: {names}. Start it again to go on."
+            )
         room.say(f"{step.at:%d %b}  {step.lab}: {result.graded} graded in {time.monotonic() - began:.0f} s")
     room.past.ran(job.id)
 

@@ -1,6 +1,6 @@
 """Takes the pictures of the portal that README.md shows: which page, of whom, in which look.
 
-    python -m docs.pictures.make [--into docs/pictures] [--students 30] [--only NAME]
+    python -m docs.pictures.make [--into docs/pictures] [--students 30] [--spawner docker] [--only NAME]
 
 starts a demo site in a temporary folder, fills it with the class of `ict demo`, and writes one WebP file for each row.
 """
@@ -62,13 +62,13 @@ PICTURES = (
 )
 
 
-def take(folder: Path, into: Path, students: int, only: frozenset[str]) -> list[Path]:
+def take(folder: Path, into: Path, spawner: str, students: int, only: frozenset[str]) -> list[Path]:
     """Take the pictures on a new site in `folder`."""
-    with DemoSite(folder, "process") as site, browser() as chromium:
-        made = site.ict("demo", "--students", str(students), "--course", COURSE)
+    with DemoSite(folder, spawner) as site, browser() as chromium:
+        made = site.ict("demo", "--students", str(students), "--course", COURSE, timeout_s=1800)
         if made.returncode:
             raise RuntimeError(made.stdout + made.stderr)
-        print(made.stdout.splitlines()[-4], file=sys.stderr)
+        print(next(line for line in made.stdout.splitlines() if " marks" in line), file=sys.stderr)
         site.passwords |= dict(ACCOUNT.findall(made.stdout))
         places = addresses(folder)
         people = {name: logged_in(chromium, site, name) for name in (STUDENT, TEACHER)}
@@ -120,12 +120,17 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--into", type=Path, default=HERE)
+    parser.add_argument(
+        "--spawner", choices=["docker", "process"], default="docker", help="process shows its warning"
+    )
     parser.add_argument("--students", type=int, default=30)
     parser.add_argument("--only", action="append", default=[], choices=[row.name for row in PICTURES])
     chosen = parser.parse_args()
     chosen.into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="ictlabs-pictures-") as folder:
-        for file in take(Path(folder) / "site", chosen.into, chosen.students, frozenset(chosen.only)):
+        for file in take(
+            Path(folder) / "site", chosen.into, chosen.spawner, chosen.students, frozenset(chosen.only)
+        ):
             print(f"{file} {file.stat().st_size // 1000} kB")
     return 0
 

@@ -101,6 +101,7 @@ def _people_page(
         found=len(found),
         total=len(members),
         instructors=sum(each.role == "instructor" for each in members),
+        assistants=sum(each.role == "assistant" for each in members),
         q=q,
         number=page,
         pages=pages,
