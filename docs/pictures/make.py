@@ -28,7 +28,7 @@ COURSE, STUDENT = "demo", "demo-01"
 ACCOUNT = re.compile(r"^\s*(demo-\w+)\s+(\S{8,})\s*$", re.MULTILINE)
 MOST_BYTES = 120_000  # of one picture
 QUALITIES = (90, 75, 60)  # the first that stays below
-GIVEN_BACK, NOT_DUE = "net-subnetting", "wireless-ofdm"
+LAB = "net-subnetting"  # its marks are out
 
 LOOKS: dict[str, dict[str, Any]] = {
     "light": {"viewport": {"width": 1280, "height": 860}, "color_scheme": "light"},
@@ -39,7 +39,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 
 
 class Row(NamedTuple):
-    """A picture. path: below the portal, with {course}, {lab} (given back), {open} (not due) and {mine} (a submission)."""
+    """A picture. path: below the portal, with {course}, {lab} (marks are out) and {mine} (a submission)."""
 
     name: str
     person: str
@@ -50,15 +50,12 @@ class Row(NamedTuple):
 PICTURES = (
     Row("home", STUDENT, ""),
     Row("home-arabic", STUDENT, "", "arabic"),
-    Row("lab", STUDENT, "labs/{course}/{open}"),
     Row("lab-phone", STUDENT, "labs/{course}/{lab}", "phone"),
     Row("feedback", STUDENT, "feedback/{mine}"),
     Row("progress", STUDENT, "progress", "dark"),
     Row("course", TEACHER, "courses/{course}"),
     Row("grading", TEACHER, "courses/{course}/labs/{lab}"),
-    Row("insight", TEACHER, "courses/{course}/insight"),
     Row("insight-lab", TEACHER, "courses/{course}/labs/{lab}/insight", "dark"),
-    Row("people", TEACHER, "courses/{course}/people"),
 )
 
 
@@ -89,9 +86,9 @@ def addresses(folder: Path) -> dict[str, str]:
     """What stands in the rows' paths."""
     settings = load_settings(folder / "ictlabs.toml")
     store = Store.open(settings.database_url, settings.places)
-    mine = store.submissions_of(STUDENT, COURSE, GIVEN_BACK)[-1].id
+    mine = store.submissions_of(STUDENT, COURSE, LAB)[-1].id
     store.close()
-    return {"course": COURSE, "lab": GIVEN_BACK, "open": NOT_DUE, "mine": mine}
+    return {"course": COURSE, "lab": LAB, "mine": mine}
 
 
 def logged_in(chromium: Browser, site: DemoSite, name: str) -> Any:
