@@ -1,7 +1,7 @@
 # `make up` and `make test` do all the set-up they need. Everything else is `ict --help`.
 PYTHON ?= python3
 ARGS ?=
-.PHONY: up test conformance check docker lock clean
+.PHONY: up test conformance check pictures docker lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -9,6 +9,7 @@ help:
 	@echo "make test    set up and run every check and test        (ARGS='tests/labs -x' for some)"
 	@echo "make conformance  nbgrader's own tests, with our exchange and our engine behind them"
 	@echo "make check   lint, types and layers only"
+	@echo "make pictures  take the pictures of the portal anew, on a demo site of their own (needs Chromium)"
 	@echo "make docker  install and start a Docker Engine (as root, on Debian or Ubuntu)"
 	@echo "make lock    write requirements.lock and the images' locks anew"
 	@echo "make clean   remove .venv and caches; a site's data in var/ stays"
@@ -27,6 +28,9 @@ check: .venv/ready
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+pictures: .venv/ready
+	.venv/bin/python -m docs.pictures.make $(ARGS)
 
 docker:
 	@deploy/docker-engine

@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.routing import APIRoute
@@ -25,6 +25,7 @@ from grader.models import Feedback, Job, Release, Submission
 from grader.names import NameRefused, check_course, check_lab, check_username, is_submission_id
 from grader.people import Person
 from grader.settings import ExchangeSettings
+from grader.shapes import FeedbackShape, JobShape, KeyShape, ReleaseShape, SubmissionShape, TakenShape
 from grader.store import NotNow, NotThere, Store, TooMany, Withdrawn
 
 log = logging.getLogger("ictlabs.exchange")
@@ -43,10 +44,11 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
 )
 
 
-Grade = Callable[[str, str, str, str], Job]
+Grade = Callable[[str, str, str, str | None], Job]
+_ZIP: dict[int | str, dict[str, Any]] = {200: {"content": {"application/zip": {}}, "description": "A zip."}}
 
 
-class _Sentences(APIRoute):
+class Sentences(APIRoute):
     """Turns what the record and the archives refuse into a 4xx with their sentence."""
 
     def get_route_handler(self) -> Callable[[Request], Any]:
@@ -84,9 +86,9 @@ def exchange_router(
 ) -> APIRouter:
     """Routes under /api/exchange. `person`: the dependency that says who asks, or answers 401 or 403 itself.
 
-    grade: starts or joins a job (course, lab, by whom, student), for Formgrader's Autograde. zone: for times in sentences.
+    grade: starts or joins a job (course, lab, by whom, student or None for everybody). zone: for times in sentences.
     """
-    router = APIRouter(prefix="/api/exchange", route_class=_Sentences)
+    router = APIRouter(prefix="/api/exchange", route_class=Sentences)
     who = Depends(person)
     _release_routes(router, store, settings, who, zone)
     _submission_routes(router, store, settings, who, zone)
@@ -97,16 +99,18 @@ def exchange_router(
 
 
 def _grading_routes(router: APIRouter, store: Store, grade: Grade, who: Any) -> None:
-    @router.post("/grading/{course}/{lab}", status_code=201)
-    def begin(course: str, lab: str, student: str, person: Person = who) -> dict[str, Any]:
-        """Grade what one student handed in, once more if it is graded already."""
+    @router.post("/grading/{course}/{lab}", status_code=201, response_model=JobShape, tags=["grading"])
+    def begin(course: str, lab: str, student: str | None = None, person: Person = who) -> dict[str, Any]:
+        """Grade what is new of everybody's; or what one student handed in, once more if it is graded already."""
         _helper(person, course)
         store.find_release(course, check_lab(lab))
+        if student is None:
+            return _shown_job(grade(course, lab, person.name, None))
         if check_username(student) not in {row.username for row in store.newest_submissions(course, lab)}:
             raise HTTPException(404, f"{student} has not handed in {lab}. There is nothing to grade.")
         return _shown_job(grade(course, lab, person.name, student))
 
-    @router.get("/grading/{course}/{lab}/{number}")
+    @router.get("/grading/{course}/{lab}/{number}", response_model=JobShape, tags=["grading"])
     def look(course: str, lab: str, number: int, person: Person = who) -> dict[str, Any]:
         """How far a job is."""
         _helper(person, course)
@@ -123,7 +127,7 @@ def _shown_job(job: Job) -> dict[str, Any]:
 def _release_routes(
     router: APIRouter, store: Store, settings: ExchangeSettings, who: Any, zone: tzinfo
 ) -> None:
-    @router.get("/releases")
+    @router.get("/releases", response_model=list[ReleaseShape], tags=["releases"])
     def list_releases(course: str | None = None, person: Person = who) -> list[dict[str, Any]]:
         """Labs offered in the person's courses."""
         courses = [_learner(person, course)] if course else sorted(person.courses)
@@ -137,7 +141,9 @@ def _release_routes(
             if person.may_help(name) or row.opens_at is None or row.opens_at <= now
         ]
 
-    @router.get("/releases/{course}/{lab}/archive")
+    @router.get(
+        "/releases/{course}/{lab}/archive", response_class=FileResponse, responses=_ZIP, tags=["releases"]
+    )
     def fetch_release(course: str, lab: str, person: Person = who) -> FileResponse:
         """The files of a lab, as a zip; beside it the seed of the person's own values, for the file `.variant`."""
         _learner(person, course)
@@ -152,19 +158,24 @@ def _release_routes(
         seed = store.variants.seed(course, lab, person.name)
         return _zip(store.blob(row.sha256), {"ICTLabs-Variant": seed})
 
-    @router.post("/releases/{course}/{lab}", status_code=201)
-    async def release(course: str, lab: str, request: Request, person: Person = who) -> dict[str, Any]:
-        """Offer a lab of an instructor's own; ?force=1 replaces one that is offered already."""
+    @router.post("/releases/{course}/{lab}", status_code=201, response_model=ReleaseShape, tags=["releases"])
+    async def release(
+        course: str,
+        lab: str,
+        request: Request,
+        force: Annotated[str, Query(description="1 replaces a lab that is offered already.")] = "",
+        person: Person = who,
+    ) -> dict[str, Any]:
+        """Offer a lab of an instructor's own. The body is a zip of the student's files."""
         _instructor(person, course)
         check_lab(lab)
-        force = request.query_params.get("force") == "1"
         async with _received(request, store, settings) as archive:
             row = await run_in_threadpool(
-                _take_release, store, settings, (course, lab), archive, person, force=force
+                _take_release, store, settings, (course, lab), archive, person, force=force == "1"
             )
         return await run_in_threadpool(_shown_release, store, row)
 
-    @router.delete("/releases/{course}/{lab}")
+    @router.delete("/releases/{course}/{lab}", response_model=ReleaseShape, tags=["releases"])
     def withdraw(course: str, lab: str, person: Person = who) -> dict[str, Any]:
         """Take a lab back. Submissions stay."""
         _instructor(person, course)
@@ -174,25 +185,35 @@ def _release_routes(
 def _submission_routes(
     router: APIRouter, store: Store, settings: ExchangeSettings, who: Any, zone: tzinfo
 ) -> None:
-    @router.get("/submissions")
+    @router.get("/submissions", response_model=list[SubmissionShape], tags=["submissions"])
     def list_submissions(
-        request: Request, course: str | None = None, lab: str | None = None, person: Person = who
+        course: str | None = None,
+        lab: str | None = None,
+        everybody: Annotated[
+            str,
+            Query(
+                alias="all", description="1 adds everybody's in the courses the caller teaches or assists in."
+            ),
+        ] = "",
+        person: Person = who,
     ) -> list[dict[str, Any]]:
-        """The person's own submissions; with ?all=1 also everybody's in the courses the person teaches or assists in."""
+        """The caller's own submissions, oldest first."""
         for check, name in ((check_course, course), (check_lab, lab)):
             if name:
                 check(name)
         course, lab = course or None, lab or None
         rows = store.submissions_of(person.name, course, lab)
-        if request.query_params.get("all") == "1":
+        if everybody == "1":
             helped = sorted(person.helped_courses & ({course} if course else person.helped_courses))
             rows = [row for row in rows if row.course not in helped]
             rows += [row for name in helped for row in store.submissions(name, lab)]
         return _shown_submissions(store, rows)
 
-    @router.post("/submissions/{course}/{lab}", status_code=201)
+    @router.post(
+        "/submissions/{course}/{lab}", status_code=201, response_model=TakenShape, tags=["submissions"]
+    )
     async def submit(course: str, lab: str, request: Request, person: Person = who) -> dict[str, Any]:
-        """Hand in. The answer is the receipt: with it, the submission is on the disk."""
+        """Hand in. The body is a zip of files. The answer is the receipt: with it, the submission is on the disk."""
         _learner(person, course)
         check_lab(lab)
         terms: dict[str, Any] = {"max_per_hour": settings.max_per_hour, "bound": not person.may_help(course)}
@@ -211,19 +232,29 @@ def _submission_routes(
             "sha256": row.sha256,
         }
 
-    @router.get("/submissions/{course}/{lab}/{submission_id}/archive")
+    @router.get(
+        "/submissions/{course}/{lab}/{submission_id}/archive",
+        response_class=FileResponse,
+        responses=_ZIP,
+        tags=["submissions"],
+    )
     def fetch_submission(course: str, lab: str, submission_id: str, person: Person = who) -> FileResponse:
         """A submission as it was sent."""
         return _zip(store.blob(_reachable(store, course, lab, submission_id, person).sha256))
 
-    @router.get("/receipt-key")
+    @router.get("/receipt-key", response_model=KeyShape, tags=["submissions"])
     def receipt_key() -> dict[str, str]:
         """The public key that checks receipts (Ed25519, base64)."""
         return {"ed25519": store.receipts.public_key}
 
 
 def _feedback_routes(router: APIRouter, store: Store, settings: ExchangeSettings, who: Any) -> None:
-    @router.get("/feedback/{course}/{lab}/{submission_id}/archive")
+    @router.get(
+        "/feedback/{course}/{lab}/{submission_id}/archive",
+        response_class=FileResponse,
+        responses=_ZIP,
+        tags=["feedback"],
+    )
     def fetch_feedback(course: str, lab: str, submission_id: str, person: Person = who) -> FileResponse:
         """Released feedback: a zip of <notebook>.html."""
         row = _reachable(store, course, lab, submission_id, person)
@@ -232,11 +263,16 @@ def _feedback_routes(router: APIRouter, store: Store, settings: ExchangeSettings
             raise NotThere(_NO_FEEDBACK)
         return _zip(store.blob(feedback.sha256))
 
-    @router.post("/feedback/{course}/{lab}/{submission_id}", status_code=201)
+    @router.post(
+        "/feedback/{course}/{lab}/{submission_id}",
+        status_code=201,
+        response_model=FeedbackShape,
+        tags=["feedback"],
+    )
     async def release_feedback(
         course: str, lab: str, submission_id: str, request: Request, person: Person = who
     ) -> dict[str, Any]:
-        """Let the student read feedback."""
+        """Let the student read feedback. The body is a zip of <notebook>.html."""
         _instructor(person, course)
         row = await run_in_threadpool(_reachable, store, course, lab, submission_id, person)
         async with _received(request, store, settings) as archive:

@@ -21,6 +21,7 @@ COMMANDS = {
     "jobs": "See, cancel and retry grading jobs.",
     "worker": "Grade for a site on another machine.",
     "feedback": "Give marks and feedback back to a course.",
+    "demo": "Fill a course with a class to look at.",
     "images": "Build the container images that labs run in.",
 }
 

@@ -177,7 +177,7 @@ class DockerSandbox(Sandbox):
         self.path = env.get("PATH") or "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         self._runs: list[DockerRun] = []
         for left in self.client.containers.list(
-            all=True, filters={"label": LABEL, "status": ["exited", "dead"]}
+            all=True, ignore_removed=True, filters={"label": LABEL, "status": ["exited", "dead"]}
         ):
             with contextlib.suppress(APIError):
                 left.remove(force=True, v=True)

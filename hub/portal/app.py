@@ -16,10 +16,12 @@ from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.responses import RedirectResponse, Response
 
+from grader.classapi import class_router
 from grader.exchange import exchange_router
 from grader.models import Job
 from grader.people import Person
 from grader.store import Store
+from hub.portal.api.description import describe
 from hub.portal.api.questions import question_api
 from hub.portal.audit import Audit
 from hub.portal.catalogue import Catalogue
@@ -151,21 +153,21 @@ def create_app(
         app.include_router(router, prefix=below)
     app.include_router(language_pages(desk, languages), prefix=below)
 
-    def grade(course: str, lab: str, by: str, student: str) -> Job:
+    def grade(course: str, lab: str, by: str, student: str | None) -> Job:
+        if student is None:
+            desk.limits.grading.press(by)
+            return desk.jobs.grade(course, lab, by)
         desk.limits.formgrader.press(by)
         return desk.jobs.grade(course, lab, by, [student], regrade=True)
 
+    caller = _caller(hub)
+    zone = ZoneInfo(settings.site.timezone)
     app.include_router(
-        exchange_router(
-            store,
-            settings.grader.exchange,
-            _caller(hub),
-            grade=grade,
-            zone=ZoneInfo(settings.site.timezone),
-        ),
-        prefix=below,
+        exchange_router(store, settings.grader.exchange, caller, grade=grade, zone=zone), prefix=below
     )
-    app.include_router(question_api(desk, _caller(hub)), prefix=below)
+    app.include_router(class_router(store, caller), prefix=below)
+    app.include_router(question_api(desk, caller), prefix=below)
+    describe(app, prefix)
     _doors(app, desk)
     _errors(app, desk)
     return app

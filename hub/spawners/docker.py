@@ -63,7 +63,11 @@ def sweep(settings: Settings, known: set[str]) -> list[str]:
     client = docker.from_env(timeout=60)
     try:
         label: dict[str, Any] = {"label": f"{SITE_LABEL}={site_label(settings)}"}
-        orphans = [c for c in client.containers.list(all=True, filters=label) if c.id not in known]
+        orphans = [
+            c
+            for c in client.containers.list(all=True, ignore_removed=True, filters=label)
+            if c.id not in known
+        ]
         for orphan in orphans:
             orphan.remove(force=True, v=True)
         return [str(orphan.name) for orphan in orphans]

@@ -42,6 +42,14 @@ def test_the_list_has_everybody_with_role_and_last_submission(visit: Any, school
     assert 'href="/services/portal/courses/ict101/people"' in visit("teacher").get("courses/ict101").text
 
 
+def test_assistants_are_counted_as_what_they_are(visit: Any, school: Any) -> None:
+    school.store.add_member("ict101", MemberRow("carol", "assistant"))
+
+    page = visit("teacher").get("courses/ict101/people")
+
+    assert "2 students, 1 assistant, 1 instructor." in page.text
+
+
 def test_a_long_list_comes_in_pages_and_can_be_searched(visit: Any, school: Any) -> None:
     school.store.enrol("ict101", [MemberRow(f"s{number:03}", section="Z9") for number in range(230)])
     browser = visit("teacher")

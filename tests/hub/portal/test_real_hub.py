@@ -305,19 +305,44 @@ def test_logging_out_at_the_hub_ends_the_portals_session(site: Site) -> None:
         assert client.get(PORTAL).url.path == "/hub/login"
 
 
+def token_of(client: httpx.Client, site: Site, name: str) -> str:
+    """What the hub's page Token gives this person: the page sends this request."""
+    client.get("/hub/home")
+    made = client.post(
+        f"/hub/api/users/{name}/tokens",
+        json={"note": "test"},
+        headers={"X-XSRFToken": client.cookies["_xsrf"], "Referer": f"{site.url}/hub/token"},
+    )
+    return str(made.json()["token"])
+
+
 def test_the_exchange_takes_a_persons_token_and_nothing_else(site: Site) -> None:
     exchange = f"{PORTAL}api/exchange/submissions"
     with site.person("bob") as client:
-        client.get("/hub/home")
-        made = client.post(
-            "/hub/api/users/bob/tokens",
-            json={"note": "test"},
-            headers={"X-XSRFToken": client.cookies["_xsrf"], "Referer": f"{site.url}/hub/token"},
-        )
-        token = made.json()["token"]
+        token = token_of(client, site, "bob")
         by_cookie = client.get(exchange)
     by_token = httpx.get(site.url + exchange, headers={"Authorization": f"token {token}"})
     by_guess = httpx.get(site.url + exchange, headers={"Authorization": f"token {'0' * 32}"})
 
     assert [row["id"] for row in by_token.json()] == [site.school.bobs.id]
     assert (by_cookie.status_code, by_guess.status_code) == (401, 401)
+
+
+def test_a_token_of_the_hubs_page_is_what_the_examples_of_the_api_need(site: Site, root: Path) -> None:
+    example = re.search(
+        r"^```python\n# example: receipts.py\n(.*?)^```$", (root / "docs/api.md").read_text(), re.S | re.M
+    )
+    assert example
+    with site.person("bob") as client:
+        token = token_of(client, site, "bob")
+
+    done = subprocess.run(
+        [sys.executable, "-c", example[1]],
+        env={**os.environ, "ICTLABS_URL": site.url + PORTAL.rstrip("/"), "ICTLABS_TOKEN": token},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "lab-one was handed in by bob" in done.stdout
