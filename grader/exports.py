@@ -12,6 +12,7 @@ from typing import Any
 from nbgrader.api import Assignment, Grade, MissingEntry, SubmittedAssignment, SubmittedNotebook
 from nbgrader.plugins import CsvExportPlugin
 from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from grader.gradebook import CourseGradebook, GradebookError
 from grader.settings import Places
@@ -68,6 +69,13 @@ class ExportBook(CourseGradebook):
         """The bytes that `nbgrader export` writes; of all labs if none is named. Raises GradebookError."""
         if not (self.folder / "gradebook.db").exists():
             raise GradebookError(f"{self.course} has no gradebook yet. Release a lab first.")
+        try:
+            return self._written(labs)
+        except (SQLAlchemyError, OSError) as error:  # something else lies there: instructors can put it there
+            why = str(error).splitlines()[0][:200]
+            raise GradebookError(f"The gradebook of {self.course} cannot be read: {why}") from error
+
+    def _written(self, labs: Sequence[str]) -> bytes:
         with tempfile.TemporaryDirectory(prefix="ictlabs-export-") as folder, self._open() as gradebook:
             file = Path(folder) / "grades.csv"
             plugin = CsvExportPlugin()

@@ -12,12 +12,14 @@ from nbgrader.api import (
     BaseCell,
     Comment,
     Grade,
+    Gradebook,
     MissingEntry,
     Notebook,
     SubmittedAssignment,
     SubmittedNotebook,
 )
 from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from grader.gradebook import CourseGradebook, GradebookError
 from grader.marks import (
@@ -39,6 +41,16 @@ class MarkRefused(GradebookError):
 
 class Markbook(CourseGradebook):
     """The gradebook of one course, as a person marks in it."""
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[Gradebook]:
+        """As it is opened for grading; what lies there instead, instructors can put there, is an error with a reason."""
+        try:
+            with super()._open() as gradebook:
+                yield gradebook
+        except (SQLAlchemyError, OSError) as error:  # an empty file: nbgrader looks for a program to fill it
+            why = str(error).splitlines()[0][:200]
+            raise GradebookError(f"The gradebook of {self.course} cannot be used now: {why}") from error
 
     def sheet(self, lab: str, username: str, exercises: Iterable[ExerciseCells]) -> Sheet:
         """All of one student's submission that a person may change. Raises GradebookError when there is none."""

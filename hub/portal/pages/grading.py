@@ -47,9 +47,16 @@ def cells_of(desk: Desk, release: Release) -> tuple[ExerciseCells, ...]:
 def _by_hand(
     desk: Desk, release: Release, exercises: Sequence[ExerciseCells], usernames: Sequence[str]
 ) -> dict[str, HandMarked]:
-    from grader.markbook import markbook_of  # here and below when it is needed: it brings nbgrader with it
+    from grader.gradebook import (
+        GradebookError,
+    )  # here and below when it is needed: it brings nbgrader with it
+    from grader.markbook import markbook_of
 
-    return markbook_of(desk.settings.places, release.course).marked_by_hand(release.lab, exercises, usernames)
+    book = markbook_of(desk.settings.places, release.course)
+    try:
+        return book.marked_by_hand(release.lab, exercises, usernames)
+    except GradebookError as error:
+        raise HTTPException(409, str(error)) from error
 
 
 def _sought(q: str = "", section: str = "") -> Sought:
@@ -79,7 +86,11 @@ def _lab(router: APIRouter, desk: Desk) -> None:
         work = {each.username: each for each in store.work_on(course, lab)}
         state = state if state in GRADED else ""
         sort = sort if sort in SORTS else SORTS[0]
-        marked = _by_hand(desk, release, exercises, ())
+        problem = ""
+        try:
+            marked = _by_hand(desk, release, exercises, ())
+        except HTTPException as error:  # the jobs and the automatic marks are there all the same
+            marked, problem = {}, error.detail
         everybody = mark_rows(people, release, work, marked, store.extended(course))
         wanted = {each.username for each in sought.among(people)}
         found = [
@@ -117,6 +128,7 @@ def _lab(router: APIRouter, desk: Desk) -> None:
             columns=columns(exercises, reported.values()),
             points={name: exercise_points(rows, marked.get(name)) for name, rows in reported.items()},
             remarks=remarks,
+            problem=problem,
             jobs=jobs,
             live=bool(jobs) and jobs[0].state in UNDER_WAY,
         )
@@ -195,7 +207,7 @@ def _files(router: APIRouter, desk: Desk) -> None:
         try:
             data = await asyncio.to_thread(functools.partial(nbgrader_csv, desk.settings.places, course))
         except GradebookError as error:
-            raise HTTPException(404, str(error)) from error
+            raise HTTPException(409, str(error)) from error
         return _file(data, f"grades-{course}.csv")
 
 

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, HTTPException
 from starlette.responses import Response
 
 from grader.models import Release
@@ -90,9 +90,13 @@ def _class(router: APIRouter, desk: Desk) -> None:
         table = class_table(
             students_first(store.roll(course)), releases, store.all_work(course), store.extended(course)
         )
-        from grader.markbook import markbook_of  # here: it brings nbgrader with it
+        from grader.gradebook import GradebookError  # here: it brings nbgrader with it
+        from grader.markbook import markbook_of
 
-        given = markbook_of(desk.settings.places, course).points_by_hand()
+        try:
+            given = markbook_of(desk.settings.places, course).points_by_hand()
+        except GradebookError as error:
+            raise HTTPException(409, str(error)) from error
         return Response(
             marks_csv(with_marks_by_hand(table, given), releases),
             media_type="text/csv; charset=utf-8",

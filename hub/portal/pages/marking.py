@@ -20,6 +20,7 @@ from hub.portal.login import Visitor
 from hub.portal.marktable import SORTS, in_order, mark_rows
 from hub.portal.pages.grading import cells_of, graded_release
 from hub.portal.pages.instructor import release_to
+from hub.portal.pages.server import formgraders_course
 
 if TYPE_CHECKING:  # imported when it is needed: it brings nbgrader with it
     from grader.gradebook import SubmissionMarks
@@ -52,7 +53,8 @@ def marking_pages(desk: Desk) -> APIRouter:
     @router.post("")
     def save(course: str, lab: str, username: str, form: _Form = long_sent) -> Response:
         """Write marks and comments into the gradebook."""
-        from grader.markbook import MarkRefused, markbook_of
+        from grader.gradebook import GradebookError
+        from grader.markbook import markbook_of
 
         visitor, fields = form
         found = _marked(desk, visitor, course, lab, username)
@@ -63,7 +65,7 @@ def marking_pages(desk: Desk) -> APIRouter:
             markbook_of(desk.settings.places, course).mark(
                 lab, username, found.cells, points=_points(fields), comments=_comments(fields, found.sheet)
             )
-        except MarkRefused as problem:
+        except GradebookError as problem:
             return _page(desk, visitor, found, problem=str(problem), entered=fields)
         visitor.session.notice = f"Saved for {username}."
         after = _neighbours(desk, found)[1] if fields.get("then") == "next" else None
@@ -155,6 +157,7 @@ def _page(
         problem=problem,
         digest=_digest,
         longest_comment=LONGEST_COMMENT,
+        formgraders_course=formgraders_course(visitor),
         before=before,
         after=after,
     )

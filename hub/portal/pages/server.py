@@ -86,7 +86,7 @@ def _starting(router: APIRouter, desk: Desk) -> None:
         visitor, fields = form
         await asyncio.to_thread(desk.taught, visitor, course)
         where = {"course": course}
-        if "lab" in fields:
+        if "lab" in fields and course == formgraders_course(visitor):
             page = await asyncio.to_thread(
                 _formgraders_page, desk, course, fields["lab"], fields.get("username", "")
             )
@@ -149,6 +149,11 @@ def _open(desk: Desk, visitor: Visitor, server: str, where: dict[str, str]) -> R
         return RedirectResponse(f"{home}ictlab/open?{urlencode(where)}", 303)
     page = f"/submissions/{where['submission']}/" if "submission" in where else ""
     return RedirectResponse(f"{home}formgrader{page}", 303)
+
+
+def formgraders_course(visitor: Visitor) -> str:
+    """The course that Formgrader shows in this person's server: the first that they teach (see the image's settings)."""
+    return min(visitor.person.instructor_courses, default="")
 
 
 def _formgraders_page(desk: Desk, course: str, lab: str, username: str) -> str | None:

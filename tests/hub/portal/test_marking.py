@@ -345,6 +345,19 @@ def test_formgrader_opens_at_the_submission(grader: Any, sums: Any, tiny_hub: An
     assert start.headers["location"] == "/user/teacher/base/formgrader"
 
 
+def test_formgrader_opens_at_its_start_for_a_course_that_it_does_not_show(
+    grader: Any, sums: Any, tiny_hub: Any
+) -> None:
+    tiny_hub.servers = {"base": {"ready": True, "pending": None}}
+    tiny_hub.groups["teacher"] = ["formgrade-ict101", "formgrade-abc101"]
+    browser = grader()
+
+    answer = browser.post("courses/ict101/formgrader", lab="sums", username="alice")
+
+    assert answer.headers["location"] == "/user/teacher/base/formgrader"
+    assert "Formgrader opens with your course abc101." in browser.get(ALICE).text
+
+
 def test_formgrader_opens_at_the_submission_after_the_server_has_started(
     grader: Any, sums: Any, tiny_hub: Any
 ) -> None:
@@ -410,8 +423,41 @@ def test_nbgraders_export_is_its_commands_own_bytes(grader: Any, sums: Any, tmp_
 def test_a_course_without_a_gradebook_exports_a_sentence(visit: Any, school: Any) -> None:
     answer = visit("teacher").get("courses/ict101/export.csv")
 
-    assert answer.status_code == 404
+    assert answer.status_code == 409
     assert "no gradebook yet" in answer.text
+
+
+@pytest.mark.parametrize("kind", ["garbage", "link", "empty"])
+def test_what_lies_in_the_gradebooks_place_instead_is_told_and_breaks_no_page(
+    grader: Any, sums: Any, tmp_path: Path, kind: str
+) -> None:
+    file = sums.settings.places.course("ict101") / "gradebook.db"
+    file.rename(tmp_path / "away.db")
+    if kind == "link":
+        file.symlink_to(tmp_path / "away.db")
+    else:
+        file.write_bytes(b"garbage" * 1000 if kind == "garbage" else b"")
+    browser = grader()
+
+    statuses = {
+        path: browser.get(path).status_code
+        for path in (
+            LAB,
+            ALICE,
+            f"{LAB}/again",
+            f"{LAB}/marks.csv",
+            "courses/ict101/marks.csv",
+            "courses/ict101",
+        )
+    }
+    browser.post(f"{LAB}/feedback")
+    export = browser.get("courses/ict101/export.csv").status_code
+
+    assert {statuses.pop(path) for path in (LAB, ALICE, "courses/ict101")} == {200}
+    assert set(statuses.values()) | {export} <= {200, 409}
+    assert "The gradebook does not have this submission" in browser.get(ALICE).text
+    if kind != "empty":  # the first look lets nbgrader make its tables in an empty file
+        assert "Marks that people gave are not shown." in browser.get(LAB).text
 
 
 @pytest.mark.parametrize(
