@@ -26,6 +26,7 @@ from grader.names import NameRefused, check_course, check_lab, check_username, i
 from grader.people import Person
 from grader.settings import ExchangeSettings
 from grader.store import NotThere, Store, TooMany, Withdrawn
+from grader.whereabouts import Live, live_routes
 
 log = logging.getLogger("ictlabs.exchange")
 
@@ -79,10 +80,12 @@ def exchange_router(
     settings: ExchangeSettings,
     person: Callable[..., Awaitable[Person]],
     grade: Grade | None = None,
+    live: Live | None = None,
 ) -> APIRouter:
     """Routes under /api/exchange. `person`: the dependency that says who asks, or answers 401 or 403 itself.
 
     grade: starts or joins a job (course, lab, by whom, student), for Formgrader's Autograde.
+    live: takes what notebooks tell while students work.
     """
     router = APIRouter(prefix="/api/exchange", route_class=_Sentences)
     who = Depends(person)
@@ -91,6 +94,8 @@ def exchange_router(
     _feedback_routes(router, store, settings, who)
     if grade is not None:
         _grading_routes(router, store, grade, who)
+    if live is not None:
+        live_routes(router, store, live, who)
     return router
 
 

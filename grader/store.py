@@ -15,10 +15,12 @@ from grader.announcements import AnnouncementLog
 from grader.blobs import Blobs
 from grader.classlog import ClassLog
 from grader.database import AlreadyThere, NotThere, RecordError, migrate, open_engine
+from grader.handlog import HandLog
 from grader.memberlog import MemberLog, put_members
 from grader.models import Course, Member, Release, Submission
 from grader.names import check_course, check_lab, check_username
 from grader.people import ASSISTANT_PREFIX, INSTRUCTOR_PREFIX, STUDENT_PREFIX
+from grader.placelog import PlaceLog
 from grader.receipts import Receipts
 from grader.roster import ROLES, MemberRow
 from grader.settings import Places
@@ -36,7 +38,7 @@ class TooMany(RecordError):
     """A student hands in too often."""
 
 
-class Store(ClassLog, MemberLog, AnnouncementLog):
+class Store(ClassLog, MemberLog, AnnouncementLog, PlaceLog, HandLog):
     """The record of one site. Methods are short transactions and may be called from any thread."""
 
     def __init__(self, engine: Engine, blobs: Blobs, receipts: Receipts, variants: Variants) -> None:

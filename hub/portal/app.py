@@ -18,6 +18,7 @@ from grader.exchange import exchange_router
 from grader.models import Job
 from grader.people import Person
 from grader.store import Store
+from grader.whereabouts import Live, Whereabouts
 from hub.portal.catalogue import Catalogue
 from hub.portal.compression import Compression
 from hub.portal.desk import Desk
@@ -27,10 +28,13 @@ from hub.portal.jobs import Jobs
 from hub.portal.languages import Languages, ReadersLanguage, later
 from hub.portal.languages import gettext as _
 from hub.portal.login import Login, LoginNeeded, Visitor
+from hub.portal.opening import Opening
 from hub.portal.pages.announcements import announcement_pages
+from hub.portal.pages.hand import hand_pages
 from hub.portal.pages.insight import insight_pages
 from hub.portal.pages.instructor import instructor_pages
 from hub.portal.pages.language import language_pages
+from hub.portal.pages.now import now_pages
 from hub.portal.pages.people import people_pages
 from hub.portal.pages.progress import progress_pages
 from hub.portal.pages.server import server_pages
@@ -88,6 +92,8 @@ def create_app(
         login=login,
         starts=Starts(hub),
         jobs=jobs or Jobs(store, settings),
+        whereabouts=Whereabouts(store),
+        opening=Opening(store, hub),
         catalogue=Catalogue(settings),
         render=Render(settings, prefix=prefix, hub_prefix=hub_prefix, mode=mode, languages=tuple(languages)),
         prefix=prefix,
@@ -98,7 +104,10 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(desk.jobs.resume)  # a restart goes on where it was
+        watch = asyncio.create_task(desk.opening.watch())
         yield
+        watch.cancel()
+        await asyncio.to_thread(desk.whereabouts.write)
         await desk.starts.close()
         await hub.close()
 
@@ -114,6 +123,8 @@ def create_app(
         people_pages,
         announcement_pages,
         insight_pages,
+        now_pages,
+        hand_pages,
         progress_pages,
         progress_routes,
     )
@@ -124,8 +135,9 @@ def create_app(
     def grade(course: str, lab: str, by: str, student: str) -> Job:
         return desk.jobs.grade(course, lab, by, [student], regrade=True)
 
+    live = Live(desk.whereabouts, desk.limits.events.press, desk.limits.hands.press)
     app.include_router(
-        exchange_router(store, settings.grader.exchange, _caller(hub), grade=grade), prefix=below
+        exchange_router(store, settings.grader.exchange, _caller(hub), grade=grade, live=live), prefix=below
     )
     _doors(app, desk)
     _errors(app, desk)

@@ -48,3 +48,5 @@ class Limits:
         self.grading = Limit(20, 60)  # a process each; an instructor grades all labs of a course in one go
         self.feedback = Limit(10, 60)  # writes a page for each of a class's notebooks
         self.starts = Limit(10, 60)  # a container each; nobody opens more labs than that in a minute
+        self.events = Limit(60, 60)  # what a notebook tells: it collects for some seconds
+        self.hands = Limit(10, 60)  # instructors see each at once

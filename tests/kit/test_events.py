@@ -245,9 +245,7 @@ def test_without_a_service_as_when_work_is_graded_nothing_is_made(kernel: Callab
 
 
 def test_the_kit_is_imported_without_what_only_its_panels_need() -> None:
-    code = (
-        "import sys, ictlab, ictlab.check; print(sorted({'requests', 'ipywidgets', 'nbgrader'} & set(sys.modules)))"
-    )
+    code = "import sys, ictlab, ictlab.check; print(sorted({'requests', 'ipywidgets', 'nbgrader'} & set(sys.modules)))"
 
     done = subprocess.run(
         [sys.executable, "-c", code],

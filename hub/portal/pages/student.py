@@ -20,6 +20,7 @@ from hub.portal.languages import later
 from hub.portal.login import Visitor
 from hub.portal.overview import LabRow, is_released, lab_rows, mark_of
 from hub.portal.pages.announcements import news_of
+from hub.portal.pages.hand import hand_values
 
 TRACKS = {
     "network": later("Networks"),
@@ -113,6 +114,7 @@ def _home(router: APIRouter, desk: Desk) -> None:
             feedback=feedback,
             entry=desk.catalogue.entries().get(lab),
             note=desk.catalogue.notes().get(lab, ""),
+            **hand_values(desk, visitor, course),
         )
 
 

@@ -69,7 +69,9 @@ class Reporter:
             batch = self._collect()
             try:
                 pause_s = self._send(batch)
-            except Exception:  # a notebook that cannot be read, a student's own `requests`: the next may do better
+            except (
+                Exception
+            ):  # a notebook that cannot be read, a student's own `requests`: the next may do better
                 pause_s = AWAY_S
             if pause_s:
                 time.sleep(pause_s)
