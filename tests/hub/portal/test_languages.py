@@ -48,6 +48,7 @@ INSTRUCTORS_PAGES = {  # English as a whole, so far
     "grading.html",
     "insight_course.html",
     "insight_lab.html",
+    "now.html",
     "paging.html",
     "people.html",
     "person.html",
@@ -60,6 +61,7 @@ INSTRUCTORS_PAGES = {  # English as a whole, so far
 INSTRUCTORS_MODULES = {  # only instructors and operators read what these say
     "__main__.py",
     "attention.py",
+    "classnow.py",
     "insight.py",
     "jobs.py",
     "mailings.py",
@@ -67,6 +69,7 @@ INSTRUCTORS_MODULES = {  # only instructors and operators read what these say
     "pages/announcements.py",  # a student's page has no form
     "pages/insight.py",
     "pages/instructor.py",
+    "pages/now.py",
     "pages/people.py",
 }
 SCRIPT = "<script>alert(1)"

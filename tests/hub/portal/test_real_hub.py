@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ GROUPS = {
     "nobody": [],
 }
 PORTAL = "/services/portal/"
+SHUT = {403, 404}  # the hub does not say whether there is such a server
 
 pytestmark = pytest.mark.slow
 
@@ -184,6 +186,130 @@ def test_start_brings_up_the_persons_own_server_and_stop_ends_it(site: Site) -> 
         while "Stop server" in client.get(PORTAL).text and time.monotonic() < deadline:
             time.sleep(1)
         assert "Stop server" not in client.get(PORTAL).text
+
+
+def press(client: httpx.Client, path: str, **fields: str) -> httpx.Response:
+    """Press a button of the portal and stand on the page it leads to."""
+    answer = client.post(PORTAL + path, data={"csrf": csrf(client), **fields})
+    assert answer.status_code == 200, (path, answer.url, answer.text[:500])
+    return answer
+
+
+def running_server(client: httpx.Client, name: str) -> None:
+    """Start somebody's own server and wait for it."""
+    client.post(f"{PORTAL}labs/ict101/lab-one/start", data={"csrf": csrf(client)})
+    way = f"{PORTAL}starting/base?course=ict101&lab=lab-one"
+    until(lambda: client.get(way).url.path.startswith(f"/user/{name}/base/"), 90)
+    assert reach(client, name) == 200
+
+
+def reach(client: httpx.Client, owner: str) -> int:
+    """What somebody's server answers a browser, which logs in there by the hub; 200 lets it work in there."""
+    page = client.get(f"/user/{owner}/base/lab")
+    if page.status_code == 200 and page.url.path.startswith(f"/user/{owner}/base/"):
+        return client.get(f"/user/{owner}/base/api/kernels").status_code
+    return page.status_code
+
+
+def until(holds: Callable[[], bool], within_s: float) -> None:
+    deadline = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+
+
+def test_a_raised_hand_opens_the_server_to_instructors_and_either_ends_it(site: Site) -> None:
+    store, lab, hands = site.school.store, "labs/ict101/lab-one", "courses/ict101/hands/alice"
+
+    def enter(client: httpx.Client) -> httpx.Response:
+        """Press *Open their server* and, when the hub asks, accept."""
+        asks = client.post(f"{PORTAL}{hands}/enter", data={"csrf": csrf(client)})
+        if asks.url.path != "/hub/accept-share":
+            return asks
+        fields = dict(re.findall(r'name="(_xsrf|code)" value="([^"]+)"', asks.text))
+        return client.post(str(asks.url), data=fields)
+
+    with (
+        site.person("alice") as alice,
+        site.person("teacher") as teacher,
+        site.person("prof") as prof,
+        site.person("bob") as bob,
+    ):
+        refused = press(alice, f"{lab}/hand", about="Why /26?", open="yes")
+        assert "Your server is not running" in refused.text
+        assert "Your hand is up" in refused.text
+        running_server(alice, "alice")
+        assert reach(teacher, "alice") in SHUT
+
+        told = press(alice, f"{lab}/hand/open")
+        assert "Nobody has opened it yet." in told.text, re.findall(r"(?s)class=.notice.*?</p>", told.text)
+        assert reach(teacher, "alice") in SHUT, "not before they press it"
+        assert "Why /26?" in teacher.get(f"{PORTAL}courses/ict101/now").text
+        assert enter(teacher).url.path.startswith("/user/alice/base/")
+        assert reach(teacher, "alice") == 200
+        until(lambda: "In it: <bdi>teacher</bdi>" in alice.get(PORTAL + lab).text, 20)
+        assert {reach(prof, "alice"), reach(bob, "alice")} <= SHUT
+        assert prof.post(f"{PORTAL}{hands}/enter", data={"csrf": csrf(prof)}).status_code == 403
+        code = store.opened("ict101")["alice"].code
+
+        press(alice, f"{lab}/hand/close")  # the student ends it
+        assert store.open_servers() == []
+        until(lambda: reach(teacher, "alice") in SHUT, 10)
+        assert teacher.get("/hub/accept-share", params={"code": code}).status_code == 404
+        assert "not open any more" in enter(teacher).text
+
+        press(alice, f"{lab}/hand/open")
+        enter(teacher)
+        assert reach(teacher, "alice") == 200
+        press(teacher, f"{hands}/lower")  # the instructor ends it, and the hand is down
+        assert store.open_servers() == []
+        until(lambda: reach(teacher, "alice") in SHUT, 10)
+        assert "<bdi>teacher</bdi> answered" in alice.get(PORTAL + lab).text
+
+        press(alice, f"{lab}/hand", open="yes")
+        enter(teacher)
+        row = store.open_servers()[0]
+        store.open_server("alice", row.server, "ict101", row.code, datetime.now(UTC))  # the hour is over
+        until(lambda: store.open_servers() == [], 20)
+        until(lambda: reach(teacher, "alice") in SHUT, 10)
+
+        press(alice, f"{lab}/hand/open")
+        assert len(store.open_servers()) == 1
+        press(alice, "servers/base/stop")
+        until(lambda: store.open_servers() == [], 30)
+        running_server(alice, "alice")
+        assert reach(teacher, "alice") in SHUT, "nothing of it is left when the server starts again"
+        press(alice, "servers/base/stop")
+
+
+def test_the_portals_own_token_ends_shares_and_makes_none(site: Site) -> None:
+    with site.person("alice") as alice:
+        running_server(alice, "alice")
+        token = _environment_of_the_portal(site)["JUPYTERHUB_API_TOKEN"]
+        ask = {"headers": {"Authorization": f"token {token}"}, "timeout": 30}
+        api = f"{site.url}/hub/api"
+
+        made = httpx.post(f"{api}/share-codes/alice/base", json={}, **ask)
+        given = httpx.post(f"{api}/shares/alice/base", json={"user": "teacher"}, **ask)
+        entered = httpx.get(f"{site.url}/user/alice/base/api/kernels", **ask)
+        ended = httpx.delete(f"{api}/shares/alice/base", **ask)
+        press(alice, "servers/base/stop")
+
+    assert (made.status_code, given.status_code, entered.status_code) == (403, 403, 403)
+    assert ended.status_code == 204
+
+
+def _environment_of_the_portal(site: Site) -> dict[str, str]:
+    """What the hub gave its service."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            entries = dict(
+                line.split("=", 1) for line in (folder / "environ").read_text().split("\0") if "=" in line
+            )
+            ours = entries.get("ICTLABS_SETTINGS", "").startswith(str(site.log.parent))
+            if ours and entries.get("JUPYTERHUB_SERVICE_NAME") == "portal":
+                return entries
+    raise AssertionError("the portal does not run")
 
 
 def test_a_server_that_cannot_start_says_why(site: Site) -> None:

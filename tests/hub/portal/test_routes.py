@@ -54,6 +54,15 @@ LET_IN = {
     "GET /courses/{course}/labs/{lab}": TEACHER,
     "GET /courses/{course}/marks.csv": TEACHER,
     "GET /courses/{course}/insight": TEACHER,
+    "GET /courses/{course}/now": TEACHER,
+    "POST /courses/{course}/hands/{username}/seen": TEACHER,
+    "POST /courses/{course}/hands/{username}/lower": TEACHER,
+    "POST /courses/{course}/hands/{username}/close": TEACHER,
+    "POST /courses/{course}/hands/{username}/enter": TEACHER,
+    "POST /labs/{course}/{lab}/hand": CLASS,
+    "POST /labs/{course}/{lab}/hand/lower": CLASS,
+    "POST /labs/{course}/{lab}/hand/open": CLASS,
+    "POST /labs/{course}/{lab}/hand/close": CLASS,
     "GET /courses/{course}/labs/{lab}/insight": TEACHER,
     "GET /courses/{course}/students/{username}": TEACHER,
     "GET /courses/{course}/people": TEACHER,
@@ -81,6 +90,8 @@ LET_IN = {
     "POST /api/exchange/releases/{course}/{lab}": TEACHER,
     "DELETE /api/exchange/releases/{course}/{lab}": TEACHER,
     "GET /api/exchange/submissions": LOGGED_IN,  # their own
+    "POST /api/exchange/events": LOGGED_IN,  # which course is in the body
+    "POST /api/exchange/hands": LOGGED_IN,  # likewise
     "POST /api/exchange/submissions/{course}/{lab}": CLASS,
     "GET /api/exchange/submissions/{course}/{lab}/{submission_id}/archive": ALICES,
     "GET /api/exchange/feedback/{course}/{lab}/{submission_id}/archive": ALICES,
@@ -131,7 +142,7 @@ def routes_of(app: FastAPI, school: Any) -> list[Route]:
     values = {
         "course": "ict101", "lab": "lab-one", "page": "lab-one", "server": "base", "name": "style.css",
         "username": "alice", "student": "alice", "submission_id": school.alices.id,
-        "number": school.store.jobs("ict101")[0].id, "q": "alice", "section": "A", "state": "graded",
+        "number": school.store.jobs("ict101")[0].id, "q": "alice", "section": "A", "state": "graded", "live": "off",
     }  # fmt: skip
     found = []
     for path, methods in app.openapi()["paths"].items():
@@ -214,7 +225,8 @@ def record_of(store: Any) -> list[Any]:
     jobs = [(job.id, job.state, job.cancel_requested_at) for job in store.jobs("ict101")]
     people = [(row.username, row.role, row.name, row.email, row.section) for row in store.members("ict101")]
     said = [(row.title, row.withdrawn_at) for row in store.announcements("ict101")]
-    return [releases, jobs, [row.id for row in store.submissions("ict101")], people, said]
+    hands = [(row.username, row.about, row.seen_by) for row in store.hands("ict101")]
+    return [releases, jobs, [row.id for row in store.submissions("ict101")], people, said, hands]
 
 
 def test_every_route_is_in_the_table(site: Site) -> None:
