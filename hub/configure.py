@@ -158,8 +158,8 @@ def _roles(c: Any) -> None:
         },
         {
             "name": "portal",
-            "description": "see who shares a server, and end it: to make a share one must be able to enter the server",
+            "description": "see who was let into a server, and take them out; no way in for the portal itself",
             "services": [PORTAL],
-            "scopes": ["shares"],
+            "scopes": ["read:shares", "users:shares"],
         },
     ]

@@ -62,7 +62,8 @@ class Sharing:
 class HubClient:
     """The hub's REST API, as far as the portal needs it. Each call is made with the token of the person it is for.
 
-    The portal's own token looks at shares of servers and ends them; it cannot make one, for it may not enter a server.
+    The portal's own token only looks at shares of servers and takes people out of them. The hub's scope `shares`, which
+    also ends a share's code, would let it enter everybody's server: that needs the owner's token.
     """
 
     def __init__(self, api_url: str, *, client_id: str, client_secret: str, service: str = "portal") -> None:
@@ -180,12 +181,20 @@ class HubClient:
         ready = all((each.get("server") or {}).get("ready") for each in [*codes, *shares])
         return Sharing(bool(ready), tuple(sorted(filter(None, inside))))
 
-    async def unshare(self, name: str, server: str) -> None:
-        """End all shares of a server; one that is not there has none. Raises HubError."""
-        for kind in ("share-codes", "shares"):
-            answer = await self._ask("DELETE", _shares(kind, name, server), token=self._secret)
-            if not answer.is_success and answer.status_code != 404:
+    async def unshare(self, name: str, server: str, token: str = "") -> bool:
+        """Take everybody out of a shared server, and end its code, which needs its owner's `token`. Raises HubError.
+
+        Returns whether no code is left: with one that is, somebody who has it may come back until it runs out.
+        """
+        if token:  # one that is not good any more is no worse than none
+            await self._ask("DELETE", _shares("share-codes", name, server), token=token)
+        for each in await self._shared("shares", name, server):
+            who = str((each.get("user") or {}).get("name", ""))
+            path = f"users/{quote(who, safe='')}/shared/{quote(name, safe='')}/{quote(server, safe='')}"
+            answer = await self._ask("DELETE", path, token=self._secret) if who else None
+            if answer is not None and not answer.is_success and answer.status_code != 404:
                 raise HubError(_reason(answer))
+        return not await self._shared("share-codes", name, server)
 
     async def _shared(self, kind: str, name: str, server: str) -> list[dict[str, Any]]:
         answer = await self._ask("GET", _shares(kind, name, server), token=self._secret)

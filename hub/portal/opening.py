@@ -24,6 +24,7 @@ class Opening:
         """Note in `store`, ask `hub`."""
         self._store = store
         self._hub = hub
+        self._tokens: dict[tuple[str, str], str] = {}  # of owners, while something is open: they end its code
 
     async def open(self, token: str, username: str, server: str, course: str) -> None:
         """Let the instructors of a course open a person's own server. Raises HubError."""
@@ -31,14 +32,16 @@ class Opening:
         if user is None or user.server_state(server) != "ready":
             raise HubError(_("Your server is not running. Press Start, then let the instructor in."))
         until = datetime.now(UTC) + LASTS
-        await self._hub.unshare(username, server)  # what there was, for whomever: from now on it is this
+        await self._hub.unshare(username, server, token)  # from now on it is this one alone
         code = await self._hub.share(token, username, server, int(LASTS.total_seconds()))
+        self._tokens[username, server] = token
         await asyncio.to_thread(self._store.open_server, username, server, course, code, until)
 
     async def end_due(self, username: str = "", *, look: bool = False) -> bool:
-        """End at the hub what has ended here. Returns whether nothing of `username` (or of anybody) is left to end.
+        """End at the hub what has ended here. Returns whether nobody is left in a server of `username`, or of anybody.
 
-        look: also see who is inside, and which server stopped.
+        look: also see who is inside, and which server stopped. After a restart the owner's token is not at hand: then
+        whoever comes back with the code is taken out again here, until it runs out.
         """
         all_ended = True
         for row in await asyncio.to_thread(self._store.open_servers):
@@ -47,12 +50,17 @@ class Opening:
             try:
                 if row.until > datetime.now(UTC) and (not look or await self._goes_on(row)):
                     continue
-                await self._hub.unshare(row.username, row.server)
+                token = self._tokens.get((row.username, row.server), "")
+                has_ended = await self._hub.unshare(row.username, row.server, token)
             except HubError as away:
                 log.warning("%s/%s stays open for now: %s", row.username, row.server, away)
                 all_ended = False
                 continue
-            await asyncio.to_thread(self._store.server_ended, row)
+            if has_ended:
+                self._tokens.pop((row.username, row.server), None)
+                await asyncio.to_thread(self._store.server_ended, row)
+            elif row.until > datetime.now(UTC):  # it stopped
+                await asyncio.to_thread(self._store.end_server, row.username, row.course)
         return all_ended
 
     async def watch(self) -> None:

@@ -143,6 +143,7 @@ class TinyHub:
     groups: dict[str, list[str]] = field(default_factory=lambda: dict(GROUPS))
     servers: dict[str, dict[str, Any]] = field(default_factory=dict)
     start_status: int = 202
+    shares_status: int = 404  # of a hub where nothing is shared
     start_message: str = ""
     events: list[str] = field(default_factory=list)
     revoked: set[str] = field(default_factory=set)
@@ -188,6 +189,10 @@ class TinyHub:
         async def stop(name: str, server: str) -> Response:
             self.asked.append(f"stop {name}/{server}")
             return Response(status_code=204)
+
+        @app.get("/hub/api/{kind}/{name}/{server}")
+        async def shares(kind: str, name: str, server: str) -> Response:
+            return JSONResponse({"message": f"No such {kind}: {name}/{server}"}, self.shares_status)
 
         @app.get("/hub/api/users/{name}/servers/{server}/progress")
         async def progress(name: str, server: str) -> Response:

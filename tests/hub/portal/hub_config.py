@@ -48,7 +48,7 @@ c.JupyterHub.load_groups = {
 }
 c.JupyterHub.load_roles = [
     {"name": "user", "scopes": ["self", "shares!user", "access:services!service=portal"]},
-    {"name": "portal", "services": ["portal"], "scopes": ["shares"]},
+    {"name": "portal", "services": ["portal"], "scopes": ["read:shares", "users:shares"]},
     {
         "name": "server",
         "scopes": [

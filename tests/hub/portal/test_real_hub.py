@@ -218,16 +218,20 @@ def until(holds: Callable[[], bool], within_s: float) -> None:
         time.sleep(0.5)
 
 
+def enter(client: httpx.Client, owner: str) -> httpx.Response:
+    """Press *Open their server* and, when the hub asks, accept."""
+    answer = client.post(f"{PORTAL}courses/ict101/hands/{owner}/enter", data={"csrf": csrf(client)})
+    return accept(client, answer) if answer.url.path == "/hub/accept-share" else answer
+
+
+def accept(client: httpx.Client, asks: httpx.Response) -> httpx.Response:
+    """Press *Accept invitation*."""
+    fields = dict(re.findall(r'name="(_xsrf|code)" value="([^"]+)"', asks.text))
+    return client.post(str(asks.url), data=fields)
+
+
 def test_a_raised_hand_opens_the_server_to_instructors_and_either_ends_it(site: Site) -> None:
     store, lab, hands = site.school.store, "labs/ict101/lab-one", "courses/ict101/hands/alice"
-
-    def enter(client: httpx.Client) -> httpx.Response:
-        """Press *Open their server* and, when the hub asks, accept."""
-        asks = client.post(f"{PORTAL}{hands}/enter", data={"csrf": csrf(client)})
-        if asks.url.path != "/hub/accept-share":
-            return asks
-        fields = dict(re.findall(r'name="(_xsrf|code)" value="([^"]+)"', asks.text))
-        return client.post(str(asks.url), data=fields)
 
     with (
         site.person("alice") as alice,
@@ -245,7 +249,7 @@ def test_a_raised_hand_opens_the_server_to_instructors_and_either_ends_it(site: 
         assert "Nobody has opened it yet." in told.text, re.findall(r"(?s)class=.notice.*?</p>", told.text)
         assert reach(teacher, "alice") in SHUT, "not before they press it"
         assert "Why /26?" in teacher.get(f"{PORTAL}courses/ict101/now").text
-        assert enter(teacher).url.path.startswith("/user/alice/base/")
+        assert enter(teacher, "alice").url.path.startswith("/user/alice/base/")
         assert reach(teacher, "alice") == 200
         until(lambda: "In it: <bdi>teacher</bdi>" in alice.get(PORTAL + lab).text, 20)
         assert {reach(prof, "alice"), reach(bob, "alice")} <= SHUT
@@ -256,10 +260,10 @@ def test_a_raised_hand_opens_the_server_to_instructors_and_either_ends_it(site: 
         assert store.open_servers() == []
         until(lambda: reach(teacher, "alice") in SHUT, 10)
         assert teacher.get("/hub/accept-share", params={"code": code}).status_code == 404
-        assert "not open any more" in enter(teacher).text
+        assert "not open any more" in enter(teacher, "alice").text
 
         press(alice, f"{lab}/hand/open")
-        enter(teacher)
+        enter(teacher, "alice")
         assert reach(teacher, "alice") == 200
         press(teacher, f"{hands}/lower")  # the instructor ends it, and the hand is down
         assert store.open_servers() == []
@@ -267,7 +271,7 @@ def test_a_raised_hand_opens_the_server_to_instructors_and_either_ends_it(site: 
         assert "<bdi>teacher</bdi> answered" in alice.get(PORTAL + lab).text
 
         press(alice, f"{lab}/hand", open="yes")
-        enter(teacher)
+        enter(teacher, "alice")
         row = store.open_servers()[0]
         store.open_server("alice", row.server, "ict101", row.code, datetime.now(UTC))  # the hour is over
         until(lambda: store.open_servers() == [], 20)
@@ -282,33 +286,53 @@ def test_a_raised_hand_opens_the_server_to_instructors_and_either_ends_it(site: 
         press(alice, "servers/base/stop")
 
 
-def test_the_portals_own_token_ends_shares_and_makes_none(site: Site) -> None:
+def test_a_portal_that_was_killed_ends_what_it_opened(site: Site) -> None:
+    store, lab = site.school.store, "labs/ict101/lab-one"
+    with site.person("alice") as alice, site.person("teacher") as teacher:
+        running_server(alice, "alice")
+        press(alice, f"{lab}/hand", open="yes")
+        enter(teacher, "alice")
+        assert reach(teacher, "alice") == 200
+
+        os.kill(portal(site)[0], signal.SIGKILL)
+        store.end_server("alice", "ict101")
+        until(lambda: httpx.get(f"{site.url}{PORTAL}health").status_code == 200, 60)
+        until(lambda: reach(teacher, "alice") in SHUT, 30)
+
+        code = store.open_servers()[
+            0
+        ].code  # the new portal cannot end it, and takes out who comes back with it
+        accept(teacher, teacher.get("/hub/accept-share", params={"code": code}))
+        until(lambda: reach(teacher, "alice") in SHUT, 30)
+        teacher.get(PORTAL)
+        press(alice, "servers/base/stop")
+
+
+def test_the_portals_own_token_takes_people_out_and_lets_nobody_in(site: Site) -> None:
     with site.person("alice") as alice:
         running_server(alice, "alice")
-        token = _environment_of_the_portal(site)["JUPYTERHUB_API_TOKEN"]
-        ask = {"headers": {"Authorization": f"token {token}"}, "timeout": 30}
+        ask = {"headers": {"Authorization": f"token {portal(site)[1]}"}, "timeout": 30}
         api = f"{site.url}/hub/api"
 
         made = httpx.post(f"{api}/share-codes/alice/base", json={}, **ask)
         given = httpx.post(f"{api}/shares/alice/base", json={"user": "teacher"}, **ask)
         entered = httpx.get(f"{site.url}/user/alice/base/api/kernels", **ask)
-        ended = httpx.delete(f"{api}/shares/alice/base", **ask)
+        seen = httpx.get(f"{api}/shares/alice/base", **ask)
         press(alice, "servers/base/stop")
 
     assert (made.status_code, given.status_code, entered.status_code) == (403, 403, 403)
-    assert ended.status_code == 204
+    assert seen.status_code == 200
 
 
-def _environment_of_the_portal(site: Site) -> dict[str, str]:
-    """What the hub gave its service."""
+def portal(site: Site) -> tuple[int, str]:
+    """The process of the portal, and the token that the hub gave it."""
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            entries = dict(
-                line.split("=", 1) for line in (folder / "environ").read_text().split("\0") if "=" in line
-            )
+            lines = (folder / "environ").read_text().split("\0")
+            entries = dict(line.split("=", 1) for line in lines if "=" in line)
             ours = entries.get("ICTLABS_SETTINGS", "").startswith(str(site.log.parent))
             if ours and entries.get("JUPYTERHUB_SERVICE_NAME") == "portal":
-                return entries
+                return int(folder.name), entries["JUPYTERHUB_API_TOKEN"]
     raise AssertionError("the portal does not run")
 
 
