@@ -102,7 +102,7 @@ def _servers(c: Any, settings: Settings, site: Site, store: Store) -> None:
     c.Spawner.default_url = "/lab"
     # Whom the hub no longer lets in, a server still lets in for so long: five minutes by default, and a share that
     # somebody ended must not last.
-    c.Spawner.args = ["--HubOAuth.cache_max_age=30"]
+    c.Spawner.args = ["--HubOAuth.cache_max_age=15"]
     c.Spawner.oauth_client_allowed_scopes = []
     # What a student's server may do with its token: say who it is, and reach the exchange.
     c.Spawner.server_token_scopes = [

@@ -28,7 +28,11 @@ c.TraefikProxy.static_config_file = os.environ["TEST_FOLDER"] + "/traefik.toml"
 
 c.JupyterHub.spawner_class = "simple"
 c.SimpleLocalProcessSpawner.home_dir_template = os.environ["TEST_FOLDER"] + "/{username}"
-c.Spawner.args = ["--allow-root", "--HubOAuth.cache_max_age=2"]
+c.Spawner.args = [
+    "--allow-root",
+    "--HubOAuth.cache_max_age=2",
+    '--ServerApp.jpserver_extensions={"ictlab.extension": True}',
+]
 c.Spawner.start_timeout = 60
 
 

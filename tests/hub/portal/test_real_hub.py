@@ -20,6 +20,7 @@ from typing import Any
 
 import httpx
 import pytest
+import websocket
 
 HERE = Path(__file__).parent
 GROUPS = {
@@ -205,10 +206,22 @@ def running_server(client: httpx.Client, name: str) -> None:
 
 def reach(client: httpx.Client, owner: str) -> int:
     """What somebody's server answers a browser, which logs in there by the hub; 200 lets it work in there."""
-    page = client.get(f"/user/{owner}/base/lab")
-    if page.status_code == 200 and page.url.path.startswith(f"/user/{owner}/base/"):
+    page = agree(client, client.get(f"/user/{owner}/base/lab"))
+    if page.status_code == 200:
+        assert page.url.path.startswith(f"/user/{owner}/base/"), page.url
         return client.get(f"/user/{owner}/base/api/kernels").status_code
     return page.status_code
+
+
+def agree(client: httpx.Client, page: httpx.Response) -> httpx.Response:
+    """Press *Authorize*, which the hub asks who logs in at somebody else's server, if it asks."""
+    if page.url.path != "/hub/api/oauth2/authorize":
+        return page
+    fields = re.findall(r'name="(_xsrf|scopes)"\s+value="([^"]+)"', page.text)
+    found: dict[str, list[str]] = {}
+    for name, value in fields:
+        found.setdefault(name, []).append(value)
+    return client.post(str(page.url), data=found)
 
 
 def until(holds: Callable[[], bool], within_s: float) -> None:
@@ -216,6 +229,18 @@ def until(holds: Callable[[], bool], within_s: float) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.5)
+
+
+def line_to(site: Site, client: httpx.Client, owner: str) -> websocket.WebSocket:
+    """A connection that stays open, as a notebook in a browser has."""
+    cookies = [
+        f"{each.name}={each.value}" for each in client.cookies.jar if f"/user/{owner}/".startswith(each.path)
+    ]
+    here = "/".join(("", "user", owner, "base", "api/events/subscribe"))
+    cookies += [f"{e.name}={e.value}" for e in client.cookies.jar if e.path == f"/user/{owner}/base/"]
+    return websocket.create_connection(
+        site.url.replace("http", "ws") + here, cookie="; ".join(cookies), origin=site.url, timeout=20
+    )
 
 
 def enter(client: httpx.Client, owner: str) -> httpx.Response:
@@ -227,7 +252,7 @@ def enter(client: httpx.Client, owner: str) -> httpx.Response:
 def accept(client: httpx.Client, asks: httpx.Response) -> httpx.Response:
     """Press *Accept invitation*."""
     fields = dict(re.findall(r'name="(_xsrf|code)" value="([^"]+)"', asks.text))
-    return client.post(str(asks.url), data=fields)
+    return agree(client, client.post(str(asks.url), data=fields))
 
 
 def test_a_raised_hand_opens_the_server_to_instructors_and_either_ends_it(site: Site) -> None:
@@ -255,16 +280,21 @@ def test_a_raised_hand_opens_the_server_to_instructors_and_either_ends_it(site: 
         assert {reach(prof, "alice"), reach(bob, "alice")} <= SHUT
         assert prof.post(f"{PORTAL}{hands}/enter", data={"csrf": csrf(prof)}).status_code == 403
         code = store.opened("ict101")["alice"].code
+        lines = {each: line_to(site, each, "alice") for each in (alice, teacher)}
 
         press(alice, f"{lab}/hand/close")  # the student ends it
         assert store.open_servers() == []
         until(lambda: reach(teacher, "alice") in SHUT, 10)
         assert teacher.get("/hub/accept-share", params={"code": code}).status_code == 404
+        lines[teacher].settimeout(40)
+        assert lines[teacher].recv_data()[0] == websocket.ABNF.OPCODE_CLOSE, "what was open ends too"
+        lines[alice].ping()
+        assert lines[alice].recv_data(control_frame=True)[0] == websocket.ABNF.OPCODE_PONG, "not the owner's"
         assert "not open any more" in enter(teacher, "alice").text
 
         press(alice, f"{lab}/hand/open")
         enter(teacher, "alice")
-        assert reach(teacher, "alice") == 200
+        until(lambda: reach(teacher, "alice") == 200, 10)  # its server remembers a refusal for a moment
         press(teacher, f"{hands}/lower")  # the instructor ends it, and the hand is down
         assert store.open_servers() == []
         until(lambda: reach(teacher, "alice") in SHUT, 10)
@@ -292,7 +322,7 @@ def test_a_portal_that_was_killed_ends_what_it_opened(site: Site) -> None:
         running_server(alice, "alice")
         press(alice, f"{lab}/hand", open="yes")
         enter(teacher, "alice")
-        assert reach(teacher, "alice") == 200
+        until(lambda: reach(teacher, "alice") == 200, 10)  # its server remembers a refusal for a moment
 
         os.kill(portal(site)[0], signal.SIGKILL)
         store.end_server("alice", "ict101")
