@@ -82,6 +82,7 @@ def pages(store: Store) -> dict[str, list[str]]:
             *shared,
             f"courses/{COURSE}",
             f"courses/{COURSE}?q=alice&page=2",
+            f"courses/{COURSE}/now",
             f"courses/{COURSE}/labs/{LAB}",
             f"courses/{COURSE}/labs/{LAB}?sort=points&page=2",
             f"courses/{COURSE}/labs/{LAB}/again",

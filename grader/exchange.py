@@ -27,6 +27,7 @@ from grader.people import Person
 from grader.settings import ExchangeSettings
 from grader.shapes import FeedbackShape, JobShape, KeyShape, ReleaseShape, SubmissionShape, TakenShape
 from grader.store import NotNow, NotThere, Store, TooMany, Withdrawn
+from grader.whereabouts import Live, live_routes
 
 log = logging.getLogger("ictlabs.exchange")
 
@@ -82,11 +83,14 @@ def exchange_router(
     settings: ExchangeSettings,
     person: Callable[..., Awaitable[Person]],
     grade: Grade | None = None,
+    *,
     zone: tzinfo = UTC,
+    live: Live | None = None,
 ) -> APIRouter:
     """Routes under /api/exchange. `person`: the dependency that says who asks, or answers 401 or 403 itself.
 
     grade: starts or joins a job (course, lab, by whom, student or None for everybody). zone: for times in sentences.
+    live: takes what notebooks tell while students work.
     """
     router = APIRouter(prefix="/api/exchange", route_class=Sentences)
     who = Depends(person)
@@ -95,6 +99,8 @@ def exchange_router(
     _feedback_routes(router, store, settings, who)
     if grade is not None:
         _grading_routes(router, store, grade, who)
+    if live is not None:
+        live_routes(router, store, live, who)
     return router
 
 

@@ -337,3 +337,45 @@ class Deed(Base):
     course: Mapped[str | None] = mapped_column(String(40))  # no foreign key: it may outlive its course
     subject: Mapped[str] = mapped_column(String(200), default="")  # what it was done to
     detail: Mapped[str] = mapped_column(String(500), default="")
+
+
+class Presence(Base):
+    """Where a student is in a lab: one row, written over as they go on."""
+
+    __tablename__ = "presence"
+    __table_args__ = (Index("ix_presence_recent", "course", "seen_at"),)
+    course: Mapped[str] = mapped_column(ForeignKey("course.id"), primary_key=True)
+    username: Mapped[str] = mapped_column(String(64), primary_key=True)
+    lab: Mapped[str] = mapped_column(String(64), primary_key=True)
+    seen_at: Mapped[datetime]
+    exercise: Mapped[str] = mapped_column(String(200))  # of the release; empty: none was seen yet
+    since: Mapped[datetime]  # on this exercise
+    failing_since: Mapped[datetime | None]  # its first check that did not hold, with no success since
+    failing: Mapped[dict[str, Any]]  # check cell of this exercise -> names of its checks that do not hold
+    solved: Mapped[list[Any]]  # names of exercises whose checks all hold
+
+
+class Hand(Base):
+    """A student's raised hand in a course; it stays, lowered, until the next one."""
+
+    __tablename__ = "hand"
+    course: Mapped[str] = mapped_column(ForeignKey("course.id"), primary_key=True)
+    username: Mapped[str] = mapped_column(String(64), primary_key=True)
+    lab: Mapped[str] = mapped_column(String(64))
+    about: Mapped[str] = mapped_column(String(300))
+    raised_at: Mapped[datetime]
+    seen_by: Mapped[str] = mapped_column(String(64), default="")  # who said that they are coming
+    lowered_at: Mapped[datetime | None]
+    lowered_by: Mapped[str] = mapped_column(String(64), default="")
+
+
+class OpenServer(Base):
+    """A server that its owner lets the course's instructors open; the row goes once the hub has ended it."""
+
+    __tablename__ = "open_server"
+    username: Mapped[str] = mapped_column(String(64), primary_key=True)
+    server: Mapped[str] = mapped_column(String(64), primary_key=True)
+    course: Mapped[str] = mapped_column(ForeignKey("course.id"))
+    code: Mapped[str] = mapped_column(String(200))  # the hub's share code: who has it gets in, until `until`
+    until: Mapped[datetime]
+    inside: Mapped[list[Any]]  # user names that used the code, as the hub says

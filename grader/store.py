@@ -16,6 +16,7 @@ from grader.audit import AuditLog
 from grader.blobs import Blobs
 from grader.classlog import ClassLog
 from grader.database import AlreadyThere, NotThere, RecordError, migrate, open_engine
+from grader.handlog import HandLog
 from grader.inquiries import InquiryLog
 from grader.memberlog import put_members
 from grader.models import Course, Member, Release, Submission
@@ -23,6 +24,7 @@ from grader.names import check_course, check_lab, check_username
 from grader.opencourses import OpenCourseLog
 from grader.ownwork import OwnWorkLog
 from grader.people import ASSISTANT_PREFIX, INSTRUCTOR_PREFIX, STUDENT_PREFIX
+from grader.placelog import PlaceLog
 from grader.questions import QuestionLog
 from grader.receipts import Receipts
 from grader.roster import ROLES, MemberRow
@@ -44,7 +46,16 @@ class TooMany(RecordError):
 
 
 class Store(
-    ClassLog, OpenCourseLog, OwnWorkLog, AnnouncementLog, QuestionLog, InquiryLog, ScheduleLog, AuditLog
+    ClassLog,
+    OpenCourseLog,
+    OwnWorkLog,
+    AnnouncementLog,
+    QuestionLog,
+    InquiryLog,
+    ScheduleLog,
+    AuditLog,
+    PlaceLog,
+    HandLog,
 ):
     """The record of one site. Methods are short transactions and may be called from any thread."""
 

@@ -25,6 +25,7 @@ LOGIN_SCOPES = [
     "read:users:groups!user",
     "servers!user",
     "access:servers!user",
+    "shares!user",  # while a hand is up
     f"access:services!service={PORTAL}",
     # for Administration: of these the hub gives a login only what the person has
     "list:users",
@@ -114,6 +115,9 @@ def _servers(c: Any, settings: Settings, site: Site, store: Store) -> None:
     c.Spawner.start_timeout = settings.hub.start_timeout_s + 10  # ours ends first, with a better message
     c.Spawner.http_timeout = 30
     c.Spawner.default_url = "/lab"
+    # Whom the hub no longer lets in, a server still lets in for so long: five minutes by default, and a share that
+    # somebody ended must not last.
+    c.Spawner.args = ["--HubOAuth.cache_max_age=15"]
     c.Spawner.oauth_client_allowed_scopes = []
     # What a student's server may do with its token: say who it is, and reach the exchange.
     c.Spawner.server_token_scopes = [
@@ -156,6 +160,13 @@ def _roles(c: Any) -> None:
         {
             "name": "user",
             "description": "what a person may do: everything with what is theirs, and enter the portal",
-            "scopes": ["self", f"access:services!service={PORTAL}"],
+            # shares!user: a raised hand can let an instructor into one's own server
+            "scopes": ["self", "shares!user", f"access:services!service={PORTAL}"],
+        },
+        {
+            "name": "portal",
+            "description": "see who was let into a server, and take them out; no way in for the portal itself",
+            "services": [PORTAL],
+            "scopes": ["read:shares", "users:shares"],
         },
     ]

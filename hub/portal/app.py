@@ -21,6 +21,7 @@ from grader.exchange import exchange_router
 from grader.models import Job
 from grader.people import Person
 from grader.store import Store
+from grader.whereabouts import Live, Whereabouts
 from hub.portal.api.description import describe
 from hub.portal.api.questions import question_api
 from hub.portal.audit import Audit
@@ -33,16 +34,19 @@ from hub.portal.jobs import Jobs
 from hub.portal.languages import Languages, ReadersLanguage, later
 from hub.portal.languages import gettext as _
 from hub.portal.login import Login, LoginNeeded, Visitor
+from hub.portal.opening import Opening
 from hub.portal.pages.administration import administration_pages
 from hub.portal.pages.announcements import announcement_pages
 from hub.portal.pages.catalogue import catalogue_pages
 from hub.portal.pages.grading import grading_pages
+from hub.portal.pages.hand import hand_pages
 from hub.portal.pages.inquire import inquire_pages
 from hub.portal.pages.inquiries import inquiry_pages
 from hub.portal.pages.insight import insight_pages
 from hub.portal.pages.instructor import instructor_pages
 from hub.portal.pages.language import language_pages
 from hub.portal.pages.marking import marking_pages
+from hub.portal.pages.now import now_pages
 from hub.portal.pages.opencourses import open_course_pages
 from hub.portal.pages.people import people_pages
 from hub.portal.pages.progress import progress_pages
@@ -106,6 +110,8 @@ def create_app(
         login=login,
         starts=Starts(hub, settings.hub.starts_at_once),
         jobs=jobs or Jobs(store, settings),
+        whereabouts=Whereabouts(store),
+        opening=Opening(store, hub),
         catalogue=Catalogue(settings),
         render=Render(settings, prefix=prefix, hub_prefix=hub_prefix, mode=mode, languages=tuple(languages)),
         prefix=prefix,
@@ -116,9 +122,12 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(desk.jobs.resume)  # a restart goes on where it was
+        watch = asyncio.create_task(desk.opening.watch())
         forgetting = asyncio.create_task(_forget(store, settings.portal.audit_days))
         yield
         forgetting.cancel()
+        watch.cancel()
+        await asyncio.to_thread(desk.whereabouts.write)
         await desk.starts.close()
         await hub.close()
 
@@ -144,6 +153,8 @@ def create_app(
         announcement_pages,
         question_pages,
         insight_pages,
+        now_pages,
+        hand_pages,
         progress_pages,
         release_pages,
         progress_routes,
@@ -162,8 +173,10 @@ def create_app(
 
     caller = _caller(hub)
     zone = ZoneInfo(settings.site.timezone)
+    live = Live(desk.whereabouts, desk.limits.events.press, desk.limits.hands.press)
     app.include_router(
-        exchange_router(store, settings.grader.exchange, caller, grade=grade, zone=zone), prefix=below
+        exchange_router(store, settings.grader.exchange, caller, grade=grade, zone=zone, live=live),
+        prefix=below,
     )
     app.include_router(class_router(store, caller), prefix=below)
     app.include_router(question_api(desk, caller), prefix=below)

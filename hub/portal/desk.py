@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse
 from grader.models import Release, Submission
 from grader.names import is_submission_id
 from grader.store import NotThere, Store
+from grader.whereabouts import Whereabouts
 from hub.portal.catalogue import Catalogue
 from hub.portal.csrf import read_form
 from hub.portal.hubclient import HubClient
@@ -19,6 +20,7 @@ from hub.portal.languages import gettext as _
 from hub.portal.languages import later
 from hub.portal.limits import Limits
 from hub.portal.login import Login, Visitor
+from hub.portal.opening import Opening
 from hub.portal.render import Render
 from hub.portal.starts import Starts
 from hub.settings import Settings
@@ -37,6 +39,8 @@ class Desk:
     login: Login
     starts: Starts
     jobs: Jobs
+    whereabouts: Whereabouts
+    opening: Opening
     catalogue: Catalogue
     render: Render
     prefix: str  # path of the portal, with a slash at the end

@@ -1,4 +1,4 @@
-"""What the portal asks JupyterHub over its REST API: who a token is, and to start or stop that person's server."""
+"""What the portal asks JupyterHub over its REST API: who a token is, to start or stop that person's server, to share it."""
 
 from __future__ import annotations
 
@@ -76,11 +76,23 @@ class Running:
         return self.last_activity or self.started
 
 
+@dataclass(frozen=True)
+class Sharing:
+    """What the hub says of a server that is shared. inside: user names that took the share."""
+
+    ready: bool
+    inside: tuple[str, ...]
+
+
 class HubClient:
-    """The hub's REST API, as far as the portal needs it. Each call is made with the token of the person it is for."""
+    """The hub's REST API, as far as the portal needs it. Each call is made with the token of the person it is for.
+
+    The portal's own token only looks at shares of servers and takes people out of them. The hub's scope `shares`, which
+    also ends a share's code, would let it enter everybody's server: that needs the owner's token.
+    """
 
     def __init__(self, api_url: str, *, client_id: str, client_secret: str, service: str = "portal") -> None:
-        """Talk to `api_url`; `client_id` and `client_secret` are the portal's own, for the login only."""
+        """Talk to `api_url`; `client_id` and `client_secret` are the portal's own; the secret is its token too."""
         self._http = httpx.AsyncClient(
             base_url=api_url.rstrip("/") + "/", timeout=httpx.Timeout(30, connect=5), trust_env=False
         )
@@ -210,6 +222,49 @@ class HubClient:
         except (httpx.HTTPError, ValueError):
             return  # the caller asks again
 
+    async def share(self, token: str, name: str, server: str, lasts_s: int) -> str:
+        """A code with which anybody may enter a person's server, for a while. Raises HubError."""
+        wish = {"expires_in": lasts_s, "scopes": [f"access:servers!server={name}/{server}"]}
+        answer = await self._ask("POST", _shares("share-codes", name, server), token=token, json=wish)
+        code = _object(answer).get("code") if answer.is_success else None
+        if not isinstance(code, str):
+            raise HubError(_reason(answer))
+        return code
+
+    async def sharing(self, name: str, server: str) -> Sharing | None:
+        """How a shared server is; None when nothing of it is shared. Raises HubError."""
+        codes = await self._shared("share-codes", name, server)
+        shares = await self._shared("shares", name, server)
+        if not codes and not shares:
+            return None
+        inside = [str((each.get("user") or {}).get("name", "")) for each in shares]
+        ready = all((each.get("server") or {}).get("ready") for each in [*codes, *shares])
+        return Sharing(bool(ready), tuple(sorted(filter(None, inside))))
+
+    async def unshare(self, name: str, server: str, token: str = "") -> bool:
+        """Take everybody out of a shared server, and end its code, which needs its owner's `token`. Raises HubError.
+
+        Returns whether no code is left: with one that is, somebody who has it may come back until it runs out.
+        """
+        if token:  # one that is not good any more is no worse than none
+            await self._ask("DELETE", _shares("share-codes", name, server), token=token)
+        for each in await self._shared("shares", name, server):
+            who = str((each.get("user") or {}).get("name", ""))
+            path = f"users/{quote(who, safe='')}/shared/{quote(name, safe='')}/{quote(server, safe='')}"
+            answer = await self._ask("DELETE", path, token=self._secret) if who else None
+            if answer is not None and not answer.is_success and answer.status_code != 404:
+                raise HubError(_reason(answer))
+        return not await self._shared("share-codes", name, server)
+
+    async def _shared(self, kind: str, name: str, server: str) -> list[dict[str, Any]]:
+        answer = await self._ask("GET", _shares(kind, name, server), token=self._secret)
+        if answer.status_code == 404:
+            return []
+        if not answer.is_success:
+            raise HubError(_reason(answer))
+        found = _object(answer).get("items")
+        return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
     async def _ask(self, verb: str, path: str, *, token: str | None = None, **how: Any) -> httpx.Response:
         try:
             return await self._http.request(verb, path, headers=_bearer(token) if token else {}, **how)
@@ -252,6 +307,10 @@ def _servers_of(model: Mapping[str, Any]) -> list[Running]:
 
 def _moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
+
+
+def _shares(kind: str, name: str, server: str) -> str:
+    return f"{kind}/{quote(name, safe='')}/{quote(server, safe='')}"
 
 
 def _object(answer: httpx.Response) -> dict[str, Any]:

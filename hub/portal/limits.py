@@ -60,3 +60,5 @@ class Limits:
         self.releases = Limit(10, 60)  # builds the notebooks of a lab, and works out a class's marks again
         self.starts = Limit(10, 60)  # a container each; nobody opens more labs than that in a minute
         self.posts = Limit(10, 120, said=_READ)  # a conversation has room, a flood has not
+        self.events = Limit(60, 60)  # what a notebook tells: it collects for some seconds
+        self.hands = Limit(10, 60)  # instructors see each at once

@@ -112,9 +112,10 @@ class Render:
         """A whole page in the reader's language, for `visitor` or for nobody in particular.
 
         refresh_s: follow.js looks for news after so many seconds. live: progress.js listens for them. Without
-        JavaScript the page loads itself again.
+        JavaScript the page loads itself again, after reload_s seconds if that is not to be as soon.
         """
         values = {"refresh_s": 0, "live": False} | values
+        values = {"reload_s": values["refresh_s"]} | values
         values |= {"visitor": visitor, "notice": visitor.session.take_notice() if visitor else ""}
         values["form_token"] = mask(visitor.session.csrf) if visitor else ""
         # Instructors' pages are English and have the site's times: what is typed there is in the site's zone too.

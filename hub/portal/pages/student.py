@@ -20,6 +20,7 @@ from hub.portal.languages import gettext as _
 from hub.portal.login import Visitor
 from hub.portal.overview import LabRow, is_released, lab_rows, mark_of, with_starts
 from hub.portal.pages.announcements import news_of
+from hub.portal.pages.hand import hand_values
 from hub.portal.pages.inquire import inquiry_news, inquiry_values, told_exercises
 from hub.portal.pages.questions import questions_at_home
 from hub.portal.paging import paged
@@ -108,6 +109,7 @@ def _home(router: APIRouter, desk: Desk) -> None:
             entry=entry,
             titles={each.id: each.title for each in entry.lab.exercise} if entry else {},
             note=desk.catalogue.notes().get(lab, ""),
+            **hand_values(desk, visitor, course),
         )
 
 

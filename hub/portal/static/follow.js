@@ -4,13 +4,17 @@
   const parts = (page) => [...page.querySelectorAll("[data-follow]")];
   const follows = (page) => page.querySelector("script[data-seconds]");
 
-  // Only what differs, so that a screen reader hears what is new and nothing loses the focus.
+  const alike = (old, node) => old.nodeType === 1 && old.cloneNode(false).isEqualNode(node.cloneNode(false));
+
+  // Only what differs, however deep, so that a screen reader hears what is new and nothing loses the focus.
   function update(part, fresh) {
     const nodes = [...fresh.childNodes];
     nodes.forEach((node, at) => {
       const old = part.childNodes[at];
       if (!old) part.append(node);
-      else if (!old.isEqualNode(node)) old.replaceWith(node);
+      else if (old.isEqualNode(node)) return;
+      else if (alike(old, node)) update(old, node);
+      else old.replaceWith(node);
     });
     while (part.childNodes.length > nodes.length) part.lastChild.remove();
   }

@@ -218,6 +218,7 @@ class TinyHub:
         default_factory=dict
     )  # by person; the admin sees all
     start_status: int = 202
+    shares_status: int = 404  # of a hub where nothing is shared
     start_message: str = ""
     events: list[str] = field(default_factory=list)
     revoked: set[str] = field(default_factory=set)
@@ -274,6 +275,10 @@ class TinyHub:
         async def stop(name: str, server: str) -> Response:
             self.asked.append(f"stop {name}/{server}")
             return Response(status_code=204)
+
+        @app.get("/hub/api/{kind}/{name}/{server}")
+        async def shares(kind: str, name: str, server: str) -> Response:
+            return JSONResponse({"message": f"No such {kind}: {name}/{server}"}, self.shares_status)
 
         @app.get("/hub/api/users/{name}/servers/{server}/progress")
         async def progress(name: str, server: str) -> Response:

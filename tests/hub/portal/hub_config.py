@@ -31,7 +31,11 @@ c.TraefikProxy.static_config_file = os.environ["TEST_FOLDER"] + "/traefik.toml"
 
 c.JupyterHub.spawner_class = "simple"
 c.SimpleLocalProcessSpawner.home_dir_template = os.environ["TEST_FOLDER"] + "/{username}"
-c.Spawner.args = ["--allow-root"]
+c.Spawner.args = [
+    "--allow-root",
+    "--HubOAuth.cache_max_age=2",
+    '--ServerApp.jpserver_extensions={"ictlab.extension": True}',
+]
 c.Spawner.start_timeout = 60
 
 
@@ -50,7 +54,8 @@ c.JupyterHub.load_groups = {
     for group in sorted({group for mine in groups.values() for group in mine})
 }
 c.JupyterHub.load_roles = [
-    {"name": "user", "scopes": ["self", "access:services!service=portal"]},
+    {"name": "user", "scopes": ["self", "shares!user", "access:services!service=portal"]},
+    {"name": "portal", "services": ["portal"], "scopes": ["read:shares", "users:shares"]},
     {
         "name": "server",
         "scopes": [

@@ -56,6 +56,7 @@ INSTRUCTORS_PAGES = {  # English as a whole, so far
     "insight_lab.html",
     "marking.html",
     "log.html",
+    "now.html",
     "people.html",
     "person.html",
     "person_fields.html",
@@ -73,6 +74,7 @@ INSTRUCTORS_MODULES = {  # only instructors and operators read what these say
     "api/questions.py",  # programs do
     "attention.py",
     "audit.py",
+    "classnow.py",
     "insight.py",
     "jobs.py",
     "machine.py",
@@ -85,6 +87,7 @@ INSTRUCTORS_MODULES = {  # only instructors and operators read what these say
     "pages/insight.py",
     "pages/instructor.py",
     "pages/marking.py",
+    "pages/now.py",
     "pages/people.py",
     "pages/release.py",
     "releaseform.py",

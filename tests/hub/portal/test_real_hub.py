@@ -14,11 +14,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import websocket
 
 HERE = Path(__file__).parent
 GROUPS = {
@@ -31,6 +33,7 @@ GROUPS = {
     "admin": [],
 }
 PORTAL = "/services/portal/"
+SHUT = {403, 404}  # the hub does not say whether there is such a server
 
 pytestmark = pytest.mark.slow
 
@@ -204,7 +207,7 @@ def test_a_students_login_may_do_nothing_with_what_is_others(site: Site) -> None
     with site.person("alice") as client:
         scopes = scopes_at_the_portal(client, "alice")
 
-    own = ("read:users:name", "read:users:groups", "servers", "access:servers")
+    own = ("read:users:name", "read:users:groups", "servers", "access:servers", "shares", "read:shares")
     parts_of_servers = ("start:servers", "read:servers", "delete:servers")
     assert scopes == {f"{scope}!user=alice" for scope in (*own, *parts_of_servers)} | {
         "access:services!service=portal"
@@ -273,6 +276,183 @@ def test_who_comes_second_queues_and_both_get_their_server(site: Site) -> None:
     assert [address.split("?")[0] for address in opened] == [
         f"/user/{name}/base/ictlab/open" for name in ("alice", "teacher")
     ]
+
+
+def press(client: httpx.Client, path: str, **fields: str) -> httpx.Response:
+    """Press a button of the portal and stand on the page it leads to."""
+    answer = client.post(PORTAL + path, data={"csrf": csrf(client), **fields})
+    assert answer.status_code == 200, (path, answer.url, answer.text[:500])
+    return answer
+
+
+def running_server(client: httpx.Client, name: str) -> None:
+    """Start somebody's own server and wait for it."""
+    client.post(f"{PORTAL}labs/ict101/lab-one/start", data={"csrf": csrf(client)})
+    way = f"{PORTAL}starting/base?course=ict101&lab=lab-one"
+    until(lambda: client.get(way).url.path.startswith(f"/user/{name}/base/"), 90)
+    assert reach(client, name) == 200
+
+
+def reach(client: httpx.Client, owner: str) -> int:
+    """What somebody's server answers a browser, which logs in there by the hub; 200 lets it work in there."""
+    page = agree(client, client.get(f"/user/{owner}/base/lab"))
+    if page.status_code == 200:
+        assert page.url.path.startswith(f"/user/{owner}/base/"), page.url
+        return client.get(f"/user/{owner}/base/api/kernels").status_code
+    return page.status_code
+
+
+def agree(client: httpx.Client, page: httpx.Response) -> httpx.Response:
+    """Press *Authorize*, which the hub asks who logs in at somebody else's server, if it asks."""
+    if page.url.path != "/hub/api/oauth2/authorize":
+        return page
+    fields = re.findall(r'name="(_xsrf|scopes)"\s+value="([^"]+)"', page.text)
+    found: dict[str, list[str]] = {}
+    for name, value in fields:
+        found.setdefault(name, []).append(value)
+    return client.post(str(page.url), data=found)
+
+
+def until(holds: Callable[[], bool], within_s: float) -> None:
+    deadline = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+
+
+def line_to(site: Site, client: httpx.Client, owner: str) -> websocket.WebSocket:
+    """A connection that stays open, as a notebook in a browser has."""
+    cookies = [
+        f"{each.name}={each.value}" for each in client.cookies.jar if f"/user/{owner}/".startswith(each.path)
+    ]
+    here = "/".join(("", "user", owner, "base", "api/events/subscribe"))
+    cookies += [f"{e.name}={e.value}" for e in client.cookies.jar if e.path == f"/user/{owner}/base/"]
+    return websocket.create_connection(
+        site.url.replace("http", "ws") + here, cookie="; ".join(cookies), origin=site.url, timeout=20
+    )
+
+
+def enter(client: httpx.Client, owner: str) -> httpx.Response:
+    """Press *Open their server* and, when the hub asks, accept."""
+    answer = client.post(f"{PORTAL}courses/ict101/hands/{owner}/enter", data={"csrf": csrf(client)})
+    return accept(client, answer) if answer.url.path == "/hub/accept-share" else answer
+
+
+def accept(client: httpx.Client, asks: httpx.Response) -> httpx.Response:
+    """Press *Accept invitation*."""
+    fields = dict(re.findall(r'name="(_xsrf|code)" value="([^"]+)"', asks.text))
+    return agree(client, client.post(str(asks.url), data=fields))
+
+
+def test_a_raised_hand_opens_the_server_to_instructors_and_either_ends_it(site: Site) -> None:
+    store, lab, hands = site.school.store, "labs/ict101/lab-one", "courses/ict101/hands/alice"
+
+    with (
+        site.person("alice") as alice,
+        site.person("teacher") as teacher,
+        site.person("prof") as prof,
+        site.person("bob") as bob,
+    ):
+        refused = press(alice, f"{lab}/hand", about="Why /26?", open="yes")
+        assert "Your server is not running" in refused.text
+        assert "Your hand is up" in refused.text
+        running_server(alice, "alice")
+        assert reach(teacher, "alice") in SHUT
+
+        told = press(alice, f"{lab}/hand/open")
+        assert "Nobody has opened it yet." in told.text, re.findall(r"(?s)class=.notice.*?</p>", told.text)
+        assert reach(teacher, "alice") in SHUT, "not before they press it"
+        assert "Why /26?" in teacher.get(f"{PORTAL}courses/ict101/now").text
+        assert enter(teacher, "alice").url.path.startswith("/user/alice/base/")
+        assert reach(teacher, "alice") == 200
+        until(lambda: "In it: <bdi>teacher</bdi>" in alice.get(PORTAL + lab).text, 20)
+        assert {reach(prof, "alice"), reach(bob, "alice")} <= SHUT
+        assert prof.post(f"{PORTAL}{hands}/enter", data={"csrf": csrf(prof)}).status_code == 403
+        code = store.opened("ict101")["alice"].code
+        lines = {each: line_to(site, each, "alice") for each in (alice, teacher)}
+
+        press(alice, f"{lab}/hand/close")  # the student ends it
+        assert store.open_servers() == []
+        until(lambda: reach(teacher, "alice") in SHUT, 10)
+        assert teacher.get("/hub/accept-share", params={"code": code}).status_code == 404
+        lines[teacher].settimeout(40)
+        assert lines[teacher].recv_data()[0] == websocket.ABNF.OPCODE_CLOSE, "what was open ends too"
+        lines[alice].ping()
+        assert lines[alice].recv_data(control_frame=True)[0] == websocket.ABNF.OPCODE_PONG, "not the owner's"
+        assert "not open any more" in enter(teacher, "alice").text
+
+        press(alice, f"{lab}/hand/open")
+        enter(teacher, "alice")
+        until(lambda: reach(teacher, "alice") == 200, 10)  # its server remembers a refusal for a moment
+        press(teacher, f"{hands}/lower")  # the instructor ends it, and the hand is down
+        assert store.open_servers() == []
+        until(lambda: reach(teacher, "alice") in SHUT, 10)
+        assert "<bdi>teacher</bdi> answered" in alice.get(PORTAL + lab).text
+
+        press(alice, f"{lab}/hand", open="yes")
+        enter(teacher, "alice")
+        row = store.open_servers()[0]
+        store.open_server("alice", row.server, "ict101", row.code, datetime.now(UTC))  # the hour is over
+        until(lambda: store.open_servers() == [], 20)
+        until(lambda: reach(teacher, "alice") in SHUT, 10)
+
+        press(alice, f"{lab}/hand/open")
+        assert len(store.open_servers()) == 1
+        press(alice, "servers/base/stop")
+        until(lambda: store.open_servers() == [], 30)
+        running_server(alice, "alice")
+        assert reach(teacher, "alice") in SHUT, "nothing of it is left when the server starts again"
+        press(alice, "servers/base/stop")
+
+
+def test_a_portal_that_was_killed_ends_what_it_opened(site: Site) -> None:
+    store, lab = site.school.store, "labs/ict101/lab-one"
+    with site.person("alice") as alice, site.person("teacher") as teacher:
+        running_server(alice, "alice")
+        press(alice, f"{lab}/hand", open="yes")
+        enter(teacher, "alice")
+        until(lambda: reach(teacher, "alice") == 200, 10)  # its server remembers a refusal for a moment
+
+        os.kill(portal(site)[0], signal.SIGKILL)
+        store.end_server("alice", "ict101")
+        until(lambda: httpx.get(f"{site.url}{PORTAL}health").status_code == 200, 60)
+        until(lambda: reach(teacher, "alice") in SHUT, 30)
+
+        code = store.open_servers()[
+            0
+        ].code  # the new portal cannot end it, and takes out who comes back with it
+        accept(teacher, teacher.get("/hub/accept-share", params={"code": code}))
+        until(lambda: reach(teacher, "alice") in SHUT, 30)
+        teacher.get(PORTAL)
+        press(alice, "servers/base/stop")
+
+
+def test_the_portals_own_token_takes_people_out_and_lets_nobody_in(site: Site) -> None:
+    with site.person("alice") as alice:
+        running_server(alice, "alice")
+        ask = {"headers": {"Authorization": f"token {portal(site)[1]}"}, "timeout": 30}
+        api = f"{site.url}/hub/api"
+
+        made = httpx.post(f"{api}/share-codes/alice/base", json={}, **ask)
+        given = httpx.post(f"{api}/shares/alice/base", json={"user": "teacher"}, **ask)
+        entered = httpx.get(f"{site.url}/user/alice/base/api/kernels", **ask)
+        seen = httpx.get(f"{api}/shares/alice/base", **ask)
+        press(alice, "servers/base/stop")
+
+    assert (made.status_code, given.status_code, entered.status_code) == (403, 403, 403)
+    assert seen.status_code == 200
+
+
+def portal(site: Site) -> tuple[int, str]:
+    """The process of the portal, and the token that the hub gave it."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            lines = (folder / "environ").read_text().split("\0")
+            entries = dict(line.split("=", 1) for line in lines if "=" in line)
+            ours = entries.get("ICTLABS_SETTINGS", "").startswith(str(site.log.parent))
+            if ours and entries.get("JUPYTERHUB_SERVICE_NAME") == "portal":
+                return int(folder.name), entries["JUPYTERHUB_API_TOKEN"]
+    raise AssertionError("the portal does not run")
 
 
 def test_a_server_that_cannot_start_says_why(site: Site) -> None:

@@ -91,6 +91,15 @@ LET_IN = {
     "POST /courses/{course}/labs/{lab}/release/extensions": TEACHER,
     "POST /courses/{course}/labs/{lab}/release/extensions/{number}/remove": TEACHER,
     "POST /courses/{course}/labs/{lab}/release/withdraw": TEACHER,
+    "GET /courses/{course}/now": HELPERS,
+    "POST /courses/{course}/hands/{username}/seen": HELPERS,
+    "POST /courses/{course}/hands/{username}/lower": HELPERS,
+    "POST /courses/{course}/hands/{username}/close": HELPERS,
+    "POST /courses/{course}/hands/{username}/enter": HELPERS,
+    "POST /labs/{course}/{lab}/hand": CLASS,
+    "POST /labs/{course}/{lab}/hand/lower": CLASS,
+    "POST /labs/{course}/{lab}/hand/open": CLASS,
+    "POST /labs/{course}/{lab}/hand/close": CLASS,
     "GET /courses/{course}/people": TEACHER,
     "POST /courses/{course}/people": TEACHER,
     "GET /courses/{course}/people/{username}": TEACHER,
@@ -138,6 +147,8 @@ LET_IN = {
     "POST /api/exchange/releases/{course}/{lab}": TEACHER,
     "DELETE /api/exchange/releases/{course}/{lab}": TEACHER,
     "GET /api/exchange/submissions": LOGGED_IN,  # their own
+    "POST /api/exchange/events": LOGGED_IN,  # which course is in the body
+    "POST /api/exchange/hands": LOGGED_IN,  # likewise
     "POST /api/exchange/submissions/{course}/{lab}": CLASS,
     "GET /api/exchange/submissions/{course}/{lab}/{submission_id}/archive": ALICES,
     "GET /api/exchange/feedback/{course}/{lab}/{submission_id}/archive": ALICES,
@@ -217,6 +228,7 @@ def routes_of(app: FastAPI, school: Any) -> list[Route]:
         "track": "network", "level": "1",
         "person": "teacher", "what": "lab.grade", "day": "2026-01-01", "before": "9", "hours": "1",
         "all": "1", "force": "1", "after": "", "limit": "100",
+        "live": "off",
     }  # fmt: skip
     found = []
     for path, methods in app.openapi()["paths"].items():
@@ -317,6 +329,7 @@ def record_of(store: Any) -> list[Any]:
     jobs = [(job.id, job.state, job.cancel_requested_at) for job in store.jobs("ict101")]
     people = [(row.username, row.role, row.name, row.email, row.section) for row in store.members("ict101")]
     said = [(row.title, row.withdrawn_at) for row in store.announcements("ict101")]
+    hands = [(row.username, row.about, row.seen_by) for row in store.hands("ict101")]
     given = [(row.id, row.username, row.section) for row in store.extensions("ict101", "lab-one")]
     teacher = Person("teacher", frozenset({"formgrade-ict101"}))
     asked = store.questions("ict101", teacher, Wanted(), 0, 50)
@@ -331,6 +344,7 @@ def record_of(store: Any) -> list[Any]:
         asked,
         doubted,
         given,
+        hands,
     ]
 
 

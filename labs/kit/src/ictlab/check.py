@@ -22,6 +22,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from ictlab import events
+
 LONGEST_FOUND = 300  # characters: what was found may be a whole file
 patience = 1.0  # times longer than asked for until what needs a moment must hold; more where all is slow
 
@@ -55,7 +57,9 @@ class Check:
     def __init__(self, points: float) -> None:
         """Start a check cell worth `points`."""
         self.points = points
+        self.told: list[tuple[str, bool]] = []  # what was looked at, and whether it holds
         self._earned = 0.0
+        events.begun(self)
 
     def answer(self, name: str, kind: Any = None, *, empty: bool = False) -> Any:
         """Return the student's variable `name`, or None with a sentence if it is missing or of another kind.
@@ -63,6 +67,7 @@ class Check:
         kind: a type, a tuple of types, or `callable`. empty: whether an empty list or text is an answer.
         """
         value = _variables().get(name)
+        self.told.append((f"{name}: an answer", False))
         if value is None:
             print(
                 f"[not yet] {name}: no answer yet. Write it in the cell above, run that cell, then this one."
@@ -79,6 +84,7 @@ class Check:
                 f"[not yet] {name}: it is still empty. Fill it in the cell above, run that cell, then this one."
             )
             return None
+        self.told.pop()
         return value
 
     def call(self, function: Callable[..., Any], *values: Any, **named: Any) -> Any:
@@ -105,6 +111,7 @@ class Check:
             passed = bool(holds)
         except Exception as error:  # an answer's own __bool__
             passed, found = False, Failed(error)
+        self.told.append((what, passed))
         self._earned += points * (1 if passed else min(max(partial, 0), 1))
         if passed:
             print(f"[ok] {what}")
@@ -229,3 +236,6 @@ def _stderr_is_no_fault() -> Iterator[None]:
     """nbgrader takes any line on stderr for a failed check: a warning of an answer goes to stdout."""
     with contextlib.redirect_stderr(sys.stdout):
         yield
+
+
+events.listen()

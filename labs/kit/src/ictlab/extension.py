@@ -17,6 +17,7 @@ from tornado.ioloop import IOLoop
 from ictlab.exchange.client import Service, ServiceError
 from ictlab.exchange.files import UnsafeArchive, unpack_new
 from ictlab.grading import use_the_site
+from ictlab.visitors import watch_visitors
 
 # One part of a path, never hidden and never up; the service checks the names again, more strictly.
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 _.-]{0,62}[A-Za-z0-9_-])?")
@@ -101,6 +102,7 @@ def _load_jupyter_server_extension(server: Any) -> None:
     """Add our address to the server."""
     pattern = url_path_join(server.web_app.settings["base_url"], "ictlab", "open")
     server.web_app.add_handlers(".*$", [(pattern, OpenLab)])
+    watch_visitors(server)
     if os.environ.get("ICTLABS_EXCHANGE_URL"):
         IOLoop.current().call_later(0, use_the_site)  # when every other extension is loaded, Formgrader too
     else:

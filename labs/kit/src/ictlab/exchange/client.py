@@ -110,6 +110,16 @@ class Service:
         """How far a job is."""
         return dict(_decoded(self._request("GET", f"/grading/{quote(course)}/{quote(lab)}/{number}")))
 
+    def tell(self, course: str, lab: str, events: list[dict[str, Any]], *, within_s: float) -> None:
+        """Say what ran in a lab: see ictlab.events."""
+        body = {"course": course, "lab": lab, "events": events}
+        self._request("POST", "/events", json=body, within_s=within_s)
+
+    def hand(self, course: str, lab: str, about: str | None) -> str:
+        """Raise the person's hand in a course, or lower it when `about` is None; the answer is a sentence."""
+        body = {"course": course, "lab": lab, "about": about}
+        return str(_decoded(self._request("POST", "/hands", json=body))["told"])
+
     def _json(self, path: str, params: Mapping[str, str]) -> Any:
         query = {name: value for name, value in params.items() if value}
         key = (self.url, self._token, path + "?" + repr(sorted(query.items())))
@@ -157,7 +167,9 @@ class Service:
         *,
         params: Mapping[str, str] | None = None,
         data: bytes | None = None,
+        json: Any = None,
         stream: bool = False,
+        within_s: float | None = None,
     ) -> requests.Response:
         headers = {"Authorization": f"token {self._token}"}
         if data is not None:
@@ -172,9 +184,10 @@ class Service:
                     self.url + path,
                     params=params,
                     data=data,
+                    json=json,
                     headers=headers,
                     stream=stream,
-                    timeout=(_CONNECT_S, _READ_S),
+                    timeout=within_s or (_CONNECT_S, _READ_S),
                     allow_redirects=False,
                 )
         except requests.RequestException as error:
