@@ -7,9 +7,9 @@ import fcntl
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from grader.past import Past
 from grader.release import release_lab
 from grader.store import Store
 from hub.accounts import Accounts, new_password
+from hub.democontent import KINDS, Classroom, Say
 from hub.demoplan import (
     SOLUTION,
     TEACHER,
@@ -57,8 +58,6 @@ SUGGESTED = (
 COPIED = {("data-sql-joins", "constants")}
 
 SO_FAR = "so-far-"  # and the number of exercises
-
-Say = Callable[[str], None]
 
 
 class DemoError(Exception):
@@ -98,20 +97,6 @@ class Made:
     feedback: int
     seconds: float
     passwords: dict[str, str] = field(default_factory=dict)  # of accounts that were made now
-
-
-@dataclass(frozen=True)
-class Classroom:
-    """What everything that fills the course has at hand."""
-
-    settings: Settings
-    store: Store
-    past: Past
-    course: str
-    labs: Mapping[str, Lab]
-    plan: Plan
-    say: Say
-    graded: Callable[[Graded], None] | None = None
 
 
 def make_class(
@@ -374,41 +359,6 @@ def _give_back(room: Classroom, step: GivingBack) -> None:
     out = room.store.feedback_for(newest)
     room.past.given_back([found for found, row in out.items() if row.released_at > step.at], step.at)
     room.say(f"{step.at:%d %b}  {step.lab}: {len(out)} can read their feedback")
-
-
-# What else fills a course: a function for each kind of content. Each is safe to repeat.
-
-
-def announcements(room: Classroom) -> None:
-    """What the instructor told the class."""
-    if room.store.announcements(room.course, withdrawn=True):
-        return
-    first, last = room.plan.windows[0], room.plan.windows[-1]
-    title = {name: lab.title for name, lab in room.labs.items()}
-    said = (
-        (
-            first.opens_at - timedelta(hours=2),
-            "Welcome",
-            "Each week a lab or two. Hand in as often as you like before it is due: the last one counts.\n\n"
-            "This class is made up: nobody in it exists, but every mark is really earned.",
-        ),
-        (
-            first.due_at + timedelta(days=2),
-            f"Marks for “{title[first.lab]}” are out",
-            "Look at the feedback before you go on: what a check expected stands beside what it found.",
-        ),
-        (
-            last.opens_at,
-            f"New: “{title[last.lab]}”",
-            "Start early, and ask when a check says something that you do not understand.",
-        ),
-    )
-    for at, heading, text in said:
-        row = room.store.announce(room.course, heading, text, by=TEACHER)
-        room.past.announced(row.id, at)
-
-
-KINDS = (announcements,)
 
 
 # The end
