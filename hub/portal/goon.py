@@ -25,7 +25,7 @@ def go_on(rows: Sequence[LabRow], running: Collection[str], now: datetime) -> Go
 
     `rows`: all labs of the student. `running`: environments whose server runs.
     """
-    open_rows = [row for row in rows if row.release.withdrawn_at is None]
+    open_rows = [row for row in rows if row.can_start]
     begun = [row for row in open_rows if row.started_at is not None]
     last = max(begun, key=lambda row: row.started_at or now, default=None)
     if last is not None:
@@ -43,7 +43,7 @@ def due_next(rows: Iterable[LabRow], now: datetime) -> list[LabRow]:
     due = [
         (row.release.due_at, row)
         for row in rows
-        if row.release.due_at and row.release.due_at > now and not row.newest and not row.release.withdrawn_at
+        if row.release.due_at and row.release.due_at > now and not row.newest and row.can_start
     ]
     return [row for _, row in sorted(due, key=lambda pair: pair[0])]
 

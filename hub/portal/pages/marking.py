@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Depends
@@ -54,6 +55,7 @@ def marking_pages(desk: Desk) -> APIRouter:
     def save(course: str, lab: str, username: str, form: _Form = long_sent) -> Response:
         """Write marks and comments into the gradebook."""
         from grader.gradebook import GradebookError
+        from grader.latemarks import settle_lateness
         from grader.markbook import markbook_of
 
         visitor, fields = form
@@ -65,6 +67,7 @@ def marking_pages(desk: Desk) -> APIRouter:
             markbook_of(desk.settings.places, course).mark(
                 lab, username, found.cells, points=_points(fields), comments=_comments(fields, found.sheet)
             )
+            settle_lateness(desk.store, desk.settings.places, course, only=(lab, [username]))
         except GradebookError as problem:
             return _page(desk, visitor, found, problem=str(problem), entered=fields)
         visitor.session.notice = f"Saved for {username}."
@@ -132,6 +135,12 @@ def _in_gradebook(
         return None, None
 
 
+def _due_at(desk: Desk, found: Marked) -> datetime | None:
+    """When the lab is due for this student."""
+    own = desk.store.own_releases(found.release.course, found.submission.username, withdrawn=True)
+    return next((each.due_at for each in own if each.lab == found.release.lab), None)
+
+
 def _page(
     desk: Desk,
     visitor: Visitor,
@@ -149,6 +158,7 @@ def _page(
         422 if problem else 200,
         course=desk.store.course(course),
         found=found,
+        due_at=_due_at(desk, found),
         member=desk.store.someone(course, username),
         feedback=feedback,
         is_current=feedback is not None and _is_current(desk, found, feedback),

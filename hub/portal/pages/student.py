@@ -106,6 +106,7 @@ def _home(router: APIRouter, desk: Desk) -> None:
             feedback=store.feedback_for(each.id for each in shown.rows),
             exercises=exercises,
             differs=_differs(exercises, found),
+            messages=row.release.reveal != "marks",
             entry=entry,
             titles={each.id: each.title for each in entry.lab.exercise} if entry else {},
             note=desk.catalogue.notes().get(lab, ""),
@@ -253,7 +254,8 @@ def _feedback(router: APIRouter, desk: Desk) -> None:
 
 def _differs(exercises: list[dict[str, Any]], feedback: Feedback | None) -> bool:
     """Whether a mark is not the sum of what is told of its exercises."""
-    return feedback is not None and sum(each["points"] or 0 for each in exercises) != feedback.points
+    told = sum(each["points"] or 0 for each in exercises)
+    return feedback is not None and told != (feedback.points or 0) + feedback.late_penalty
 
 
 def _pages(desk: Desk, feedback: Feedback) -> list[str]:

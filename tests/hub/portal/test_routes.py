@@ -46,7 +46,11 @@ LET_IN = {
     "GET /timezone": LOGGED_IN,
     "POST /timezone": LOGGED_IN,
     "POST /courses/{course}/open": TEACHER,
-    "POST /courses/{course}/join": CLASS,  # the course is not open: only who is in it already is led on
+    "POST /courses/{course}/join": {
+        "alice",
+        "bob",
+        "teacher",
+    },  # the course is not open: only who is in it already is led on
     "POST /courses/{course}/leave": NO_ONE,  # likewise; test_open_courses.py has the open one
     "GET /progress": LOGGED_IN,  # their own
     "POST /language": LOGGED_IN,
@@ -222,7 +226,7 @@ _BEFORE = re.compile(r"[^/]+(?=/\{number\})")  # in an address: what is numbered
 def routes_of(app: FastAPI, school: Any) -> list[Route]:
     values = {
         "course": "ict101", "lab": "sums", "page": "sums", "server": "base", "name": "style.css",
-        "username": "alice", "student": "alice", "notebook": "lab-one", "submission_id": school.alices.id,
+        "username": "alice", "student": "alice", "notebook": "sums", "submission_id": school.alices.id,
         "q": "alice", "section": "A", "state": "by hand", "mine": "yes", "exercise": "mask",
         "sort": "points", "submission": "0" * 32,
         "track": "network", "level": "1",
