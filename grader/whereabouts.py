@@ -158,7 +158,7 @@ def _described(body: type[BaseModel]) -> dict[str, Any]:
 def live_routes(router: APIRouter, store: Store, live: Live, who: Any) -> None:
     """Add the routes that notebooks use while somebody works."""
 
-    @router.post("/events", status_code=202, openapi_extra=_described(Events))
+    @router.post("/events", status_code=202, tags=["now"], openapi_extra=_described(Events))
     async def take_events(request: Request, person: Person = who) -> dict[str, int]:
         """What ran in the person's notebook: names of checks and whether they hold, no answers."""
         told = await _read(request, Events)
@@ -168,7 +168,7 @@ def live_routes(router: APIRouter, store: Store, live: Live, who: Any) -> None:
         await run_in_threadpool(live.whereabouts.take, told.course, told.lab, person.name, batch)
         return {"taken": len(batch)}
 
-    @router.post("/hands", openapi_extra=_described(Raised))
+    @router.post("/hands", tags=["now"], openapi_extra=_described(Raised))
     async def raise_hand(request: Request, person: Person = who) -> dict[str, str]:
         """Raise the person's hand, or lower it."""
         told = await _read(request, Raised)

@@ -19,6 +19,8 @@ _TAGS = [
     {"name": "releases", "description": "Labs as students fetch them."},
     {"name": "submissions", "description": "What was handed in, and the receipts for it."},
     {"name": "feedback", "description": "Graded notebooks, once they are released."},
+    {"name": "questions", "description": "Questions of a course and their threads."},
+    {"name": "now", "description": "What a notebook tells while its student works."},
     {"name": "grading", "description": "Jobs of the grader."},
 ]
 

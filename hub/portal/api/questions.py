@@ -47,7 +47,7 @@ _Model = TypeVar("_Model", bound=_Sent)
 
 def question_api(desk: Desk, person: Callable[..., Awaitable[Person]]) -> APIRouter:
     """Routes under /api/questions. `person`: the dependency that says who asks."""
-    router = APIRouter(prefix="/api/questions/{course}")
+    router = APIRouter(prefix="/api/questions/{course}", tags=["questions"])
     who, body, store = Depends(person), Depends(_body), desk.store
 
     @router.get("")
