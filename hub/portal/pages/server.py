@@ -18,6 +18,7 @@ from hub.portal.languages import gettext as _
 from hub.portal.languages import spoken
 from hub.portal.login import Visitor
 from hub.portal.starts import SERVER_NAME, Start
+from hub.portal.zones import readers_zone
 
 _Form = tuple[Visitor, dict[str, str]]
 INSTRUCTORS_SERVER = "base"  # where Formgrader is
@@ -74,7 +75,8 @@ def _starting(router: APIRouter, desk: Desk) -> None:
             )
         opens_at = None if form[0].person.may_help(course) else release.opens_at
         if opens_at is not None and datetime.now(UTC) < opens_at:
-            when = spoken().moment(opens_at, ZoneInfo(desk.settings.site.timezone))
+            zone = readers_zone() or ZoneInfo(desk.settings.site.timezone)
+            when = spoken().moment(opens_at, zone)
             raise HTTPException(409, _("This lab opens on %(when)s. Come back then.") % {"when": when})
         answer = await _begin(desk, form[0], release.environment, {"course": course, "lab": lab})
         await asyncio.to_thread(desk.store.started, form[0].name, course, lab)

@@ -51,8 +51,10 @@ def test_times_are_the_site_s(visit: Any, school: Any) -> None:
     site = school.settings.site.model_copy(update={"timezone": "Asia/Kolkata"})
     school.settings = school.settings.model_copy(update={"site": site})
 
-    visit("teacher").post(ONE, **(TERMS | {"late": "none"}))
+    teacher = visit("teacher")
+    teacher.post(ONE, **(TERMS | {"late": "none"}))
 
+    assert teacher.get(ONE).text.count("Asia/Kolkata") == 3  # beside both forms and at the foot
     assert school.store.find_release("ict101", "lab-one").due_at == datetime(2030, 3, 8, 12, 30, tzinfo=UTC)
 
 
