@@ -8,6 +8,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from grader.past import Past
+from grader.people import INSTRUCTOR_PREFIX, STUDENT_PREFIX, Person
+from grader.questions import Wanted
 from grader.store import Store
 from hub.demoplan import TEACHER, Plan
 from hub.settings import Settings
@@ -62,4 +64,58 @@ def announcements(room: Classroom) -> None:
         room.past.announced(row.id, at)
 
 
-KINDS = (announcements,)
+def questions(room: Classroom) -> None:
+    """Two questions: one that was answered for all, one that waits."""
+    first, second = (_person(STUDENT_PREFIX, room, each.username) for each in room.plan.students[:2])
+    teacher = _person(INSTRUCTOR_PREFIX, room, TEACHER)
+    if room.store.count_questions(room.course, teacher, Wanted()):
+        return
+    opened, last = room.plan.windows[0], room.plan.windows[-1]
+    number = room.store.ask(
+        room.course,
+        first,
+        "May I hand in more than once?",
+        "I found a mistake after I had handed in. Does the first one count, or the last?",
+        lab=opened.lab,
+        shown_to="course",
+    )
+    room.store.answer(
+        room.course,
+        number,
+        teacher,
+        "The last one that comes before it is due. Hand in as often as you like.",
+    )
+    room.store.ask(
+        room.course,
+        second,
+        "A check says something that I do not understand",
+        "It expected another value than I get, and I do not see where mine comes from. Where do I look first?",
+        lab=last.lab,
+    )
+
+
+def inquiries(room: Classroom) -> None:
+    """One student asks about a mark that is not full."""
+    if room.store.inquiries(room.course):
+        return
+    for student in room.plan.students:
+        for submission in room.store.submissions_of(student.username, room.course):
+            report, feedback = room.store.report(submission.id), room.store.feedback_of(submission.id)
+            rows = report.exercises if report and feedback else []
+            short = [
+                each for each in rows if each["points"] is not None and each["points"] < each["max_points"]
+            ]
+            if short:
+                room.store.inquire(
+                    submission,
+                    short[0]["exercise"],
+                    "I think that my answer is right too. Please look again.",
+                )
+                return
+
+
+def _person(prefix: str, room: Classroom, name: str) -> Person:
+    return Person(name, frozenset({prefix + room.course}))
+
+
+KINDS = (announcements, questions, inquiries)

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from grader.people import Person
+from grader.questions import Wanted as Questions
 from grader.receipts import verify
 from grader.sandbox import unavailable
 from grader.settings import GraderSettings, SandboxSettings
@@ -209,6 +211,10 @@ def test_made_again_it_is_the_same_class(site: Settings, store: Store, made: Mad
     assert again.passwords == {}
     assert len(store.jobs("demo")) == sum(isinstance(s, Grading) for s in planned(site, "demo").steps)
     assert len(store.announcements("demo")) == 3
+    asked = store.questions("demo", Person(TEACHER, frozenset({"formgrade-demo"})), Questions(), 0, 10)
+    assert sorted(each.state for each in asked) == ["answered", "open"]
+    (doubted,) = store.inquiries("demo")
+    assert store.feedback_of(doubted.submission_id) is not None
 
 
 @pytest.mark.slow
