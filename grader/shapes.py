@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, PlainSerializer, WithJsonSchema
 
+# 2026-11-26T08:00:00.000000+00:00, which every language's parser takes; pydantic itself would write Z
+Moment = Annotated[
+    datetime,
+    PlainSerializer(lambda moment: moment.isoformat(timespec="microseconds")),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
 Sha256 = Field(description="SHA-256 of the archive, in hex.")
 
 
@@ -18,12 +24,12 @@ class ReleaseShape(BaseModel):
     title: str
     environment: str = Field(description="The container image that its servers and its grading run in.")
     max_points: float
-    released_at: datetime
-    opens_at: datetime | None = Field(description="Before it, students cannot fetch it.")
-    due_at: datetime | None = Field(description="Of the caller, with their extension.")
-    cutoff_at: datetime | None = Field(description="After it, nothing is taken.")
+    released_at: Moment
+    opens_at: Moment | None = Field(description="Before it, students cannot fetch it.")
+    due_at: Moment | None = Field(description="Of the caller, with their extension.")
+    cutoff_at: Moment | None = Field(description="After it, nothing is taken.")
     attempts: int | None = Field(description="How often a student may hand in; null: as often as they like.")
-    withdrawn_at: datetime | None
+    withdrawn_at: Moment | None
     sha256: str = Sha256
     notebooks: list[str] = Field(description="Names without .ipynb.")
 
@@ -31,7 +37,7 @@ class ReleaseShape(BaseModel):
 class FeedbackShape(BaseModel):
     """Feedback that the student may read."""
 
-    released_at: datetime
+    released_at: Moment
     pages: dict[str, str] = Field(description="File in the archive -> its SHA-256.")
 
 
@@ -42,7 +48,7 @@ class SubmissionShape(BaseModel):
     course: str
     lab: str
     username: str
-    received_at: datetime
+    received_at: Moment
     sha256: str = Sha256
     size_bytes: int
     receipt: str = Field(description="The signed proof; see receipt-key.")
@@ -56,7 +62,7 @@ class TakenShape(BaseModel):
     id: str
     username: str
     receipt: str
-    received_at: datetime
+    received_at: Moment
     sha256: str = Sha256
 
 
@@ -100,7 +106,7 @@ class MarksShape(BaseModel):
     name: str
     group: str
     submission: str = Field(description="Its id.")
-    received_at: datetime
+    received_at: Moment
     state: Literal["handed-in", "graded", "needs-manual", "needs-look", "failed"]
     points: float | None = Field(description="As the grader made them; null until graded.")
     max_points: float | None

@@ -68,7 +68,14 @@ c.JupyterHub.services = [
     {
         "name": "portal",
         "url": f"{me}:{port + 2}",
-        "command": [sys.executable, "-m", "hub.portal"],
+        "command": [
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            sys.executable,
+            "-m",
+            "hub.portal",
+        ],  # with a hub that is killed
         "oauth_no_confirm": True,
         "oauth_client_allowed_scopes": LOGIN_SCOPES,
         "environment": {"ICTLABS_SETTINGS": os.environ["TEST_SETTINGS"], "ICTLABS_MODE": "process"},
