@@ -28,7 +28,7 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -79,14 +79,12 @@ c.Spawner.http_timeout = 600
 
 @dataclass
 class Side:
-    """One hub that is up. server: path of a student's server below users/NAME/, as the API and addresses have it."""
+    """One hub that is up. api_server: path of a student's server below users/NAME/, as the API has it."""
 
     url: str
     hub_pid: int
     api_server: str
-    address: str
     container_filter: dict[str, str]
-    ready_s: list[float] = field(default_factory=list)
 
 
 @contextlib.contextmanager
@@ -113,7 +111,7 @@ def stock(engine: docker.DockerClient, folder: Path, settings: Settings, image: 
             start_new_session=True,
         )
     try:
-        side = Side(f"http://127.0.0.1:{port}", hub.pid, "server", "", {"name": name})
+        side = Side(f"http://127.0.0.1:{port}", hub.pid, "server", {"name": name})
         _wait(side, folder / "stock.log")
         yield side
     finally:
@@ -138,7 +136,7 @@ def ours(folder: Path, people: int, environment: str) -> Iterator[Side]:
         store.close()
         hub = _child(site.process.pid, "jupyterhub_config.py")
         label = f"ictlabs.site={site_label(settings)}"
-        yield Side(site.url, hub, f"servers/{environment}", f"{environment}/", {"label": label})
+        yield Side(site.url, hub, f"servers/{environment}", {"label": label})
 
 
 def _name(number: int) -> str:

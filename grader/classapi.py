@@ -27,7 +27,7 @@ def class_router(store: Store, person: Callable[..., Awaitable[Person]]) -> APIR
     def courses(person: Person = who) -> list[dict[str, str]]:
         """The caller's courses, and what the caller is in each."""
         return [
-            {"id": row.id, "title": row.title, "role": _role(person, row.id)}
+            {"id": row.id, "title": row.title, "role": person.role(row.id)}
             for row in store.courses()
             if row.id in person.courses
         ]
@@ -59,12 +59,6 @@ def class_router(store: Store, person: Callable[..., Awaitable[Person]]) -> APIR
         }
 
     return router
-
-
-def _role(person: Person, course: str) -> str:
-    if person.may_teach(course):
-        return "instructor"
-    return "assistant" if person.may_help(course) else "student"
 
 
 def _line(work: Work, who: Someone | None, report: Report | None) -> dict[str, Any]:

@@ -45,6 +45,12 @@ class Person:
         """Whether this person sees the class's work, grades it and answers questions: instructor or assistant."""
         return course in self.helped_courses
 
+    def role(self, course: str) -> str:
+        """What this person is in a course of theirs: instructor, assistant or student."""
+        if self.may_teach(course):
+            return "instructor"
+        return "assistant" if self.may_help(course) else "student"
+
     def may_learn(self, course: str) -> bool:
         """Whether this person may fetch and hand in labs of `course`; instructors may, to try them."""
         return course in self.courses

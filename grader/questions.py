@@ -320,13 +320,7 @@ def _find(session: Session, course: str, number: int, person: Person) -> Questio
 
 
 def _post(row: Question, person: Person, text: str, at: datetime) -> Post:
-    return Post(question=row.id, author=person.name, role=_role(person, row.course), at=at, text=text)
-
-
-def _role(person: Person, course: str) -> str:
-    if person.may_teach(course):
-        return "instructor"
-    return "assistant" if person.may_help(course) else "student"
+    return Post(question=row.id, author=person.name, role=person.role(row.course), at=at, text=text)
 
 
 def _may_reply(row: Question, person: Person) -> bool:

@@ -77,17 +77,21 @@ class Desk:
             raise no_page() from None
         return row
 
+    def there(self, course: str) -> str:
+        """`course`, if there is one: a group of the hub can outlive its course."""
+        try:
+            self.store.course(course)
+        except NotThere:
+            raise no_page() from None
+        return course
+
     def taught(self, visitor: Visitor, course: str) -> str:
         """`course`, if this person teaches it. The answer does not say whether there is such a course."""
         if not visitor.person.may_teach(course):
             raise HTTPException(
                 403, _("This page is for the course's instructors. Ask one of them to add you.")
             )
-        try:
-            self.store.course(course)
-        except NotThere:  # a group of the hub can outlive its course
-            raise no_page() from None
-        return course
+        return self.there(course)
 
     def helped(self, visitor: Visitor, course: str) -> str:
         """As `taught`, for pages that the course's assistants have too."""
@@ -96,11 +100,7 @@ class Desk:
                 403,
                 _("This page is for the course's instructors and assistants. Ask an instructor to add you."),
             )
-        try:
-            self.store.course(course)
-        except NotThere:
-            raise no_page() from None
-        return course
+        return self.there(course)
 
     def operator(self, visitor: Visitor) -> None:
         """Let only those pass who run the site."""

@@ -48,7 +48,7 @@ def announcement_pages(desk: Desk) -> APIRouter:
         """All that stand; for instructors the withdrawn ones too, how e-mail went, and a form."""
         if not visitor.person.may_learn(course):
             raise no_page()
-        _there(desk, course)
+        desk.there(course)
         if visitor.person.may_teach(course):
             return page(visitor, course)
         return desk.render.page(
@@ -102,10 +102,3 @@ def news_of(desk: Desk, visitor: Visitor) -> list[dict[str, Any]]:
 
 def _with_address(desk: Desk, course: str) -> list[Member]:
     return [member for member in desk.store.members(course) if member.email]
-
-
-def _there(desk: Desk, course: str) -> None:
-    try:
-        desk.store.course(course)
-    except NotThere:  # a group of the hub can outlive its course
-        raise no_page() from None
