@@ -162,7 +162,7 @@ def test_five_hundred_submissions_are_shown_fifty_at_a_time(visit: Any, school: 
 
     assert shown(first) == newest[:50]
     assert shown(last) == shown(beyond) == [*newest[100:], school.alices.id]
-    assert "50 of 121</span>" in first
+    assert "50 of 121 submissions</span>" in first
     assert 'rel="next" href="/services/portal/labs/ict101/lab-one?page=2#history"' in first
 
 
