@@ -85,6 +85,7 @@ class Lab(Closed):
     fork: bool = True
     cell_seconds: int = Field(default=0, ge=0, le=600)
     requires: tuple[Annotated[str, StringConstraints(pattern=LAB_NAME.pattern)], ...] = ()
+    objectives: tuple[Words, ...] = ()
     outcomes: tuple[Id, ...] = ()
     maps_to: tuple[Words, ...] = ()
     exercise: tuple[Exercise, ...] = Field(min_length=1)

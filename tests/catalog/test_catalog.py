@@ -74,6 +74,7 @@ def test_same_bytes_each_time(lab: Lab, tmp_path: Path) -> None:
 def test_lab_is_as_large_as_a_lab_should_be(lab: Lab) -> None:
     assert 5 <= len(lab.exercise) <= 10
     assert lab.outcomes
+    assert 2 <= len(lab.objectives) <= 5
     assert lab.maps_to
     assert {outcome for exercise in lab.exercise for outcome in exercise.outcomes} <= set(lab.outcomes)
     assert set(lab.requires) <= set(LABS)

@@ -215,6 +215,23 @@ def test_made_again_it_is_the_same_class(site: Settings, store: Store, made: Mad
     assert sorted(each.state for each in asked) == ["answered", "open"]
     (doubted,) = store.inquiries("demo")
     assert store.feedback_of(doubted.submission_id) is not None
+    open_lab = planned(site, "demo").windows[-1].lab
+    assert len(store.extensions("demo", open_lab)) == 1
+    assert store.find_release("demo", open_lab).late_kind == "deduction"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("made")
+def test_some_of_the_class_are_at_work_at_what_their_reports_say_is_not_solved(store: Store) -> None:
+    now = datetime.now(UTC)
+
+    places = [each for each in store.places("demo", since=now - timedelta(hours=1)) if each.is_working(now)]
+
+    assert places
+    remarks = store.remarks([row.submission_id for row in store.all_work("demo")])
+    said = "\n".join(each["message"] or "" for remark in remarks.values() for each in remark.exercises)
+    assert all(name in said for place in places for name in place.failing_checks)
+    assert {hand.username for hand in store.hands("demo")} <= {place.username for place in places}
 
 
 @pytest.mark.slow
