@@ -274,7 +274,7 @@ def build_stock_image(engine: docker.DockerClient, base: str) -> str:
             "COPY site-packages/ /usr/local/lib/python3.11/site-packages/\n"
             "RUN python3 -m compileall -q /usr/local/lib/python3.11/site-packages/rfc3987_syntax "
             "/usr/local/lib/python3.11/site-packages/lark && rm -rf /etc/jupyter\n"
-            "USER 1000:1000\n"
+            'USER 1000:1000\nCMD ["jupyterhub-singleuser"]\n'
         )
         engine.images.build(path=name, tag=STOCK_IMAGE, rm=True)
     return STOCK_IMAGE

@@ -39,7 +39,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 
 
 class Row(NamedTuple):
-    """A picture. path: below the portal, with {course}, {lab} (marks are out) and {mine} (a submission)."""
+    """A picture. path: below the portal, with {course}, {lab} (marks are out), {open} (due later) and {mine} (a submission)."""
 
     name: str
     person: str
@@ -54,6 +54,8 @@ PICTURES = (
     Row("feedback", STUDENT, "feedback/{mine}"),
     Row("progress", STUDENT, "progress", "dark"),
     Row("course", TEACHER, "courses/{course}"),
+    Row("now", TEACHER, "courses/{course}/now"),
+    Row("release", TEACHER, "courses/{course}/labs/{open}/release"),
     Row("grading", TEACHER, "courses/{course}/labs/{lab}"),
     Row("insight-lab", TEACHER, "courses/{course}/labs/{lab}/insight", "dark"),
 )
@@ -87,8 +89,9 @@ def addresses(folder: Path) -> dict[str, str]:
     settings = load_settings(folder / "ictlabs.toml")
     store = Store.open(settings.database_url, settings.places)
     mine = store.submissions_of(STUDENT, COURSE, LAB)[-1].id
+    last = max(store.releases(COURSE), key=lambda release: release.due_at or release.released_at)
     store.close()
-    return {"course": COURSE, "lab": LAB, "mine": mine}
+    return {"course": COURSE, "lab": LAB, "open": last.lab, "mine": mine}
 
 
 def logged_in(chromium: Browser, site: DemoSite, name: str) -> Any:

@@ -35,7 +35,7 @@ class LabProcessSpawner(LabSpawner, SimpleLocalProcessSpawner):
         jailed = self.site.mode == "process"
         home = str(INSIDE_HOME) if jailed else str(launch.home)
         self.notebook_dir = home
-        argv = [str(Path(sys.executable).with_name("jupyterhub-singleuser")), *self.get_args()]
+        argv = [sys.executable, "-m", "ictlab.server", *self.get_args()]
         if jailed:  # the jails share one network: on TCP, anybody could read what another one's kernel prints
             argv.append("--KernelManager.transport=ipc")
         env = self._environment(launch, home)

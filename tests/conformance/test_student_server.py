@@ -104,6 +104,14 @@ def test_a_student_s_server_opens_a_lab(
         assert refused.status_code == 409
         assert "could not be opened" in refused.text and "<script>x" not in refused.text
 
+        # both are loaded when they are first asked for, and ask who it is
+        for path in ("assignments?course_id=abc101", "nbgrader_version?version=0.9.6"):
+            answer = requests.get(
+                ask("/api").url.removesuffix("api") + path, timeout=10, allow_redirects=False
+            )
+            assert answer.status_code in (302, 403)
+        assert ask("/nbgrader_version?version=0.9.6").json() == {"success": True}
+        assert ask("/assignments/validate").status_code == 405
         (assignment,) = ask("/assignments?course_id=abc101").json()["value"]
         assert (assignment["status"], assignment["path"]) == ("fetched", "abc101/ps1")
 

@@ -29,7 +29,7 @@ def test_ctrl_c_leaves_no_process_and_no_port(
         alice = visit(site, "alice")
         alice.login()
         alice.start_server()
-        assert any("singleuser" in command for command in processes_of(site))
+        assert any("ictlab.server" in command for command in processes_of(site))
         code = site.stop()
 
     assert code == 0, site.text()

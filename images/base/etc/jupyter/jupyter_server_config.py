@@ -16,8 +16,9 @@ def _teaches() -> bool:
 
 c.ServerApp.jpserver_extensions = {
     "ictlab.extension": True,
-    "nbgrader.server_extensions.assignment_list": True,
-    "nbgrader.server_extensions.validate_assignment": True,
+    # ictlab.extension loads these two when they are first used
+    "nbgrader.server_extensions.assignment_list": False,
+    "nbgrader.server_extensions.validate_assignment": False,
     "nbgrader.server_extensions.formgrader": _teaches(),
     # It asks the hub for the other formgraders of a shared folder; courses are in the portal.
     "nbgrader.server_extensions.course_list": False,
