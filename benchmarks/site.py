@@ -38,8 +38,10 @@ class DemoSite:
     After it is entered: `url`, `passwords` (name -> password), `started_s` (seconds from nothing to ready).
     """
 
-    def __init__(self, folder: Path, spawner: str, timeout_s: float = 300) -> None:
+    def __init__(self, folder: Path, spawner: str, timeout_s: float = 300, hub: str = "") -> None:
+        """hub: further lines of the [hub] table."""
         self.folder = folder
+        self.hub = hub
         self.spawner = spawner
         self.timeout_s = timeout_s
         self.port = free_ports(4)[0]
@@ -53,6 +55,7 @@ class DemoSite:
         settings = self.folder / "ictlabs.toml"
         settings.write_text(
             f'[site]\ndata_dir = "var"\n[hub]\nport = {self.port}\nspawner = "{self.spawner}"\nnetwork = "ictlabs-{self.port}"\n'
+            f"{self.hub}\n"
         )
         began = time.perf_counter()
         said_before = self.text().count(READY)

@@ -18,6 +18,7 @@ from hub.spawners import SPAWNERS
 
 HERE = Path(__file__).resolve().parent
 PORTAL = "portal"
+CULLER = "idle-culler"
 PREFIX = f"/services/{PORTAL}/"
 # What a person's login at the portal lets it do in the person's name.
 LOGIN_SCOPES = [
@@ -34,6 +35,30 @@ LOGIN_SCOPES = [
 ]
 
 
+# A hub that is killed takes its services along: else the next hub finds the portal's port taken.
+WITH_THE_HUB = ["setpriv", "--pdeathsig", "KILL"]
+ROLES = [
+    {
+        "name": "user",
+        "description": "what a person may do: everything with what is theirs, and enter the portal",
+        # shares!user: a raised hand can let an instructor into one's own server
+        "scopes": ["self", "shares!user", f"access:services!service={PORTAL}"],
+    },
+    {
+        "name": PORTAL,
+        "description": "see who was let into a server, and take them out; no way in for the portal itself",
+        "services": [PORTAL],
+        "scopes": ["read:shares", "users:shares"],
+    },
+    {
+        "name": CULLER,
+        "description": "see when a server was used last, and stop it; nothing of what is in it",
+        "services": [CULLER],
+        "scopes": ["list:users", "read:users:activity", "read:servers", "delete:servers"],
+    },
+]
+
+
 def configure(c: Any, settings: Settings, site: Site | None = None) -> None:
     """Fill `c`, JupyterHub's configuration, for this site."""
     site = site or load_site(settings)
@@ -42,8 +67,8 @@ def configure(c: Any, settings: Settings, site: Site | None = None) -> None:
     _proxy(c, settings, site)
     _people(c, settings, store)
     _servers(c, settings, site, store)
-    _portal(c, settings, site)
-    _roles(c)
+    c.JupyterHub.services = [_portal(settings, site), *_idle(settings)]
+    c.JupyterHub.load_roles = ROLES
 
 
 def _hub(c: Any, settings: Settings, site: Site) -> None:
@@ -118,6 +143,8 @@ def _servers(c: Any, settings: Settings, site: Site, store: Store) -> None:
     # Whom the hub no longer lets in, a server still lets in for so long: five minutes by default, and a share that
     # somebody ended must not last.
     c.Spawner.args = ["--HubOAuth.cache_max_age=15"]
+    if idle_s := settings.hub.idle_s:  # who is at work is heard of before the time is over
+        c.Spawner.args += [f"--JupyterHubSingleUser.hub_activity_interval={max(1, min(300, idle_s // 4))}"]
     c.Spawner.oauth_client_allowed_scopes = []
     # What a student's server may do with its token: say who it is, and reach the exchange.
     c.Spawner.server_token_scopes = [
@@ -129,7 +156,7 @@ def _servers(c: Any, settings: Settings, site: Site, store: Store) -> None:
     ]
 
 
-def _portal(c: Any, settings: Settings, site: Site) -> None:
+def _portal(settings: Settings, site: Site) -> dict[str, Any]:
     env = {
         "ICTLABS_MODE": site.mode,
         "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
@@ -139,34 +166,23 @@ def _portal(c: Any, settings: Settings, site: Site) -> None:
             if name in os.environ
         },
     }
-    c.JupyterHub.services = [
-        {
-            "name": PORTAL,
-            "url": site.portal_url,
-            # a hub that is killed takes its portal along: else the next hub finds the portal's port taken
-            "command": ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "hub.portal"],
-            "cwd": str(settings.root),
-            "environment": env,
-            "api_token": secret(settings, "portal_token", 24),
-            "oauth_no_confirm": True,
-            "display": False,
-            "oauth_client_allowed_scopes": LOGIN_SCOPES,
-        }
-    ]
+    return {
+        "name": PORTAL,
+        "url": site.portal_url,
+        "command": [*WITH_THE_HUB, sys.executable, "-m", "hub.portal"],
+        "cwd": str(settings.root),
+        "environment": env,
+        "api_token": secret(settings, "portal_token", 24),
+        "oauth_no_confirm": True,
+        "display": False,
+        "oauth_client_allowed_scopes": LOGIN_SCOPES,
+    }
 
 
-def _roles(c: Any) -> None:
-    c.JupyterHub.load_roles = [
-        {
-            "name": "user",
-            "description": "what a person may do: everything with what is theirs, and enter the portal",
-            # shares!user: a raised hand can let an instructor into one's own server
-            "scopes": ["self", "shares!user", f"access:services!service={PORTAL}"],
-        },
-        {
-            "name": "portal",
-            "description": "see who was let into a server, and take them out; no way in for the portal itself",
-            "services": [PORTAL],
-            "scopes": ["read:shares", "users:shares"],
-        },
-    ]
+def _idle(settings: Settings) -> list[dict[str, Any]]:
+    """The service that stops servers nobody uses: files stay, and *Start* brings them back."""
+    if not settings.hub.idle_s:
+        return []
+    timeout = f"--timeout={settings.hub.idle_s}"
+    command = [*WITH_THE_HUB, sys.executable, "-m", "jupyterhub_idle_culler", timeout]
+    return [{"name": CULLER, "command": command, "display": False}]

@@ -55,6 +55,11 @@ class HubSettings(Closed):
         ge=0,
         description="Servers that the portal starts at once; the others queue. 0 is two for each core.",
     )
+    idle_s: int = Field(
+        default=3600,
+        ge=0,
+        description="Seconds without anybody at work after which a server is stopped; files stay. 0: never.",
+    )
     open_signup: bool = Field(
         default=True, description="Show the sign-up page. Accounts still need approval."
     )
