@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import multiprocessing
 import os
 import signal
@@ -13,6 +14,9 @@ from typing import Any
 
 from grader.settings import GraderSettings
 
+log = logging.getLogger(__name__)
+
+STARTS = 3  # tries to start workers
 CLOSE_S = 10  # for a worker to leave in good order
 
 
@@ -40,7 +44,7 @@ def open_client(settings: GraderSettings) -> Iterator[Any]:
     """Yield a distributed.Client with workers behind it. Raises ClusterError."""
     os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "error")
     import dask  # takes half a second: only a job that has something to grade pays for it
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
     quiet = {
         "distributed.worker.multiprocessing-method": "forkserver",
@@ -63,25 +67,56 @@ def open_client(settings: GraderSettings) -> Iterator[Any]:
             with _remote(settings) as client:
                 yield client
             return
-        from distributed.security import Security
-
-        with (
-            # Whoever reaches a scheduler can run anything as its workers, and students may reach the loopback:
-            # only who has this run's own certificate gets in.
-            LocalCluster(  # type: ignore[no-untyped-call]
-                n_workers=worker_count(settings),
-                threads_per_worker=settings.slots,
-                processes=True,
-                host="127.0.0.1",
-                protocol="tls://",
-                security=Security.temporary(),  # type: ignore[no-untyped-call]
-                scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
-                silence_logs=50,
-                preload=None,
-            ) as cluster,
-            Client(cluster) as client,  # type: ignore[no-untyped-call]
-        ):
+        with _started(settings) as cluster, Client(cluster) as client:  # type: ignore[no-untyped-call]
             yield client
+
+
+def _started(settings: GraderSettings) -> Any:
+    """Workers on this machine. Where they cannot be forked, the process that they are forked from is made anew."""
+    for tries_left in range(STARTS - 1, -1, -1):
+        try:
+            return _local(settings)
+        except RuntimeError as error:  # of Dask, with the cause in its traceback
+            if not tries_left:
+                raise ClusterError(
+                    f"no grading workers could be started on this machine: {error} Look for memory and processes "
+                    "that are used up, then grade again."
+                ) from error
+            log.warning("grading workers could not be started (%s), %s more tries", error, tries_left)
+            _end_forkserver()
+    raise AssertionError  # the last try has returned or raised
+
+
+def _local(settings: GraderSettings) -> Any:
+    from distributed import LocalCluster
+    from distributed.security import Security
+
+    # Whoever reaches a scheduler can run anything as its workers, and students may reach the loopback:
+    # only who has this run's own certificate gets in.
+    return LocalCluster(  # type: ignore[no-untyped-call]
+        n_workers=worker_count(settings),
+        threads_per_worker=settings.slots,
+        processes=True,
+        host="127.0.0.1",
+        protocol="tls://",
+        security=Security.temporary(),  # type: ignore[no-untyped-call]
+        scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
+        silence_logs=50,
+        preload=None,
+    )
+
+
+def _end_forkserver() -> None:
+    """End the process that workers are forked from; the next try starts another.
+
+    Python starts another one only when it sees that the old one is gone, and not while that one lies dying, or lives
+    and answers nobody.
+    """
+    server: Any = forkserver._forkserver  # there is no other way to it
+    with contextlib.suppress(OSError, TypeError):  # gone already; never started
+        os.kill(server._forkserver_pid, signal.SIGKILL)
+    with contextlib.suppress(OSError):
+        server._stop()
 
 
 @contextlib.contextmanager

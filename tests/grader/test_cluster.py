@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
 import pytest
 from nbgrader.api import Gradebook
 
+from grader import cluster
 from grader.pipeline import GradingError
 
 SLOW = "import time\ntime.sleep(0.5)\ndef add(a, b):\n    return a + b"
@@ -64,6 +67,18 @@ def test_a_worker_killed_in_mid_job_costs_no_submission_and_grades_none_twice(co
     result = grade(course, progress=killer(course, killed))
     assert (result.graded, result.failed) == (len(STUDENTS), ())
     assert_each_graded_once(course, result.job_id, killed)
+
+
+def test_a_fork_server_that_answers_nobody_costs_no_job(course: Any, tmp_path: Path) -> None:
+    course.hand_in("alice", course.notebook())
+    cluster.get_ready()
+    with socket.socket(socket.AF_UNIX) as deaf:
+        deaf.bind(str(tmp_path / "deaf"))
+        forkserver._forkserver._forkserver_address = str(tmp_path / "deaf")
+
+        result = grade(course)
+
+    assert (result.graded, result.failed) == (1, ())
 
 
 @pytest.fixture
