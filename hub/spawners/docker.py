@@ -136,7 +136,8 @@ class LabDockerSpawner(LabSpawner, DockerSpawner):
             "security_opt": ["no-new-privileges", *self._profiles(launch)],
             "memswap_limit": launch.memory_mb * 2**20,  # else as much again in swap, which all would wait for
             "pids_limit": launch.pids,
-            "tmpfs": {"/tmp": "size=256m,mode=1777"},  # noqa: S108 (the container's own)
+            "read_only": True,  # what a student writes is in the home, or in memory and counted as such
+            "tmpfs": {"/tmp": "size=256m,mode=1777", "/var/tmp": "size=64m,mode=1777"},  # noqa: S108 (the container's own)
             "ipc_mode": "private",
             "log_config": {"type": "json-file", "config": {"max-size": "5m", "max-file": "1"}},
         }
