@@ -22,6 +22,8 @@ COMMANDS = {
     "worker": "Grade for a site on another machine.",
     "feedback": "Give marks and feedback back to a course.",
     "demo": "Fill a course with a class to look at.",
+    "backup": "Copy the whole site into one file, while it runs.",
+    "restore": "Make the site of a backup again.",
     "images": "Build the container images that labs run in.",
 }
 

@@ -1,0 +1,45 @@
+"""`ict backup`: the whole site in one file, while it runs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from hub.settings import Settings
+
+
+@click.command("backup")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
+@click.option("--without-homes", is_flag=True, help="Leave out what people keep in their homes.")
+@click.option("--check", "only_check", is_flag=True, help="Make none: read FILE and say whether it is whole.")
+@click.pass_obj
+def command(settings: Settings, file: Path | None, without_homes: bool, only_check: bool) -> None:
+    """Write the record, all submissions, courses, accounts, keys and homes to FILE (ictlabs-DATE.tar), and read it back.
+
+    The site may run. FILE holds the site's secrets: keep it where only you can read it, and on another machine.
+
+    \b
+    Example:
+      ict backup /backups/monday.tar
+      ict backup --check /backups/monday.tar
+    """
+    from hub.backup import BackupError, back_up, check
+
+    try:
+        if only_check:
+            if file is None:
+                raise click.UsageError("Name the file to check.")
+            manifest = check(file)
+            click.echo(f"{file}: whole. {len(manifest['files'])} files of {manifest['made_at'][:16]} UTC.")
+            return
+        file = file or Path(f"ictlabs-{datetime.now().astimezone():%Y%m%d-%H%M%S}.tar")
+        found = back_up(settings, file, homes=not without_homes, say=lambda said: click.echo(said, err=True))
+    except BackupError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{file}: {found.files} files, {found.bytes / 1e6:.1f} MB, read back and the same.")
+    if found.changed:
+        click.echo(f"Changed while they were copied: {', '.join(found.changed[:10])}.", err=True)
+    if found.skipped:
+        click.echo(f"Left out, neither files nor folders nor links: {found.skipped}.", err=True)
