@@ -100,6 +100,17 @@ class JobLog(Database):
         with self._read() as session:
             return list(session.scalars(failed.order_by(Job.id.desc()).limit(most)))
 
+    def tally(self) -> tuple[dict[str, int], dict[str, int], int]:
+        """How many jobs and reports there are in each state, and how many submissions: for monitoring."""
+        jobs = select(Job.state, func.count()).group_by(Job.state)
+        reports = select(Report.state, func.count()).group_by(Report.state)
+        with self._read() as session:
+            return (
+                {state: count for state, count in session.execute(jobs)},  # noqa: C416 (dict() of rows has no type)
+                {state: count for state, count in session.execute(reports)},  # noqa: C416 (likewise)
+                session.scalar(select(func.count()).select_from(Submission)) or 0,
+            )
+
     def start_job(self, job_id: int) -> Job:
         """Say that a process runs the job now. What a killed one had begun waits again."""
         with self._write() as session:

@@ -13,12 +13,13 @@ from grader.store import Store
 from hub.accounts import hub_database_url
 from hub.images import environments
 from hub.settings import Settings
-from hub.site import Site, load_site, secret
+from hub.site import METRICS_TOKEN, Site, load_site, secret
 from hub.spawners import SPAWNERS
 
 HERE = Path(__file__).resolve().parent
 PORTAL = "portal"
 CULLER = "idle-culler"
+MONITORING = "monitoring"
 PREFIX = f"/services/{PORTAL}/"
 # What a person's login at the portal lets it do in the person's name.
 LOGIN_SCOPES = [
@@ -56,6 +57,12 @@ ROLES = [
         "services": [CULLER],
         "scopes": ["list:users", "read:users:activity", "read:servers", "delete:servers"],
     },
+    {
+        "name": MONITORING,
+        "description": "read the hub's numbers; nothing of anybody's",
+        "services": [MONITORING],
+        "scopes": ["read:metrics"],
+    },
 ]
 
 
@@ -67,7 +74,8 @@ def configure(c: Any, settings: Settings, site: Site | None = None) -> None:
     _proxy(c, settings, site)
     _people(c, settings, store)
     _servers(c, settings, site, store)
-    c.JupyterHub.services = [_portal(settings, site), *_idle(settings)]
+    monitoring = {"name": MONITORING, "api_token": secret(settings, METRICS_TOKEN), "display": False}
+    c.JupyterHub.services = [_portal(settings, site), *_idle(settings), monitoring]
     c.JupyterHub.load_roles = ROLES
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from hub.doctor import choose_mode, find_engine, find_userns
 from hub.settings import Settings
 
+METRICS_TOKEN = "metrics_token"  # noqa: S105 (the name of the secret)
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 

@@ -14,6 +14,7 @@ from grader.store import Store
 from hub.portal.app import create_app
 from hub.portal.hubclient import HubClient
 from hub.portal.languages import Languages, LanguagesRefused
+from hub.portal.metrics import JsonLines
 from hub.settings import SettingsError, load_settings
 
 _NEEDED = (
@@ -40,7 +41,9 @@ def main() -> int:
     except (SettingsError, LanguagesRefused) as error:
         print(error, file=sys.stderr)
         return 2
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every question to the hub helps nobody
     env = os.environ
     address = urlsplit(env["JUPYTERHUB_SERVICE_URL"])

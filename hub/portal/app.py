@@ -34,6 +34,7 @@ from hub.portal.jobs import Jobs
 from hub.portal.languages import Languages, ReadersLanguage, later
 from hub.portal.languages import gettext as _
 from hub.portal.login import Login, LoginNeeded, Visitor
+from hub.portal.metrics import Metrics, Requests, metrics_route, numbers_of
 from hub.portal.opening import Opening
 from hub.portal.pages.administration import administration_pages
 from hub.portal.pages.announcements import announcement_pages
@@ -61,6 +62,7 @@ from hub.portal.sessions import Sessions
 from hub.portal.starts import Starts
 from hub.portal.zones import ReadersZone
 from hub.settings import Settings
+from hub.site import METRICS_TOKEN, secret
 
 log = logging.getLogger("ictlabs.portal")
 
@@ -137,6 +139,8 @@ def create_app(
     app.add_middleware(ReadersLanguage, languages=languages, api_prefix=f"{prefix}api/")
     app.add_middleware(ReadersZone)
     app.add_middleware(Compression, api=f"{prefix}api/")
+    metrics = Metrics(lambda: numbers_of(store, desk.starts, settings.places.data))
+    app.add_middleware(Requests, metrics=metrics)
     below = prefix.rstrip("/")
     pages = (
         student_pages,
@@ -163,6 +167,7 @@ def create_app(
     for router in (make(desk) for make in pages):
         app.include_router(router, prefix=below)
     app.include_router(language_pages(desk, languages), prefix=below)
+    app.include_router(metrics_route(metrics, secret(settings, METRICS_TOKEN)), prefix=below)
 
     def grade(course: str, lab: str, by: str, student: str | None) -> Job:
         if student is None:

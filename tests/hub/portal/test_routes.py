@@ -38,6 +38,7 @@ NO_ONE: set[str] = set()
 # Who is let in. Alice's ids fill the addresses; prof teaches another course, nobody is in no course at all.
 LET_IN = {
     "GET /health": ALL,
+    "GET /metrics": NO_ONE,  # but who has the site's own token for it
     "GET /static/{name}": ALL,
     "GET ": ALL,  # leads to the same with a slash
     "GET /oauth_callback": NO_ONE,  # without a login under way
