@@ -58,6 +58,8 @@ def command(
         )
     except (DemoError, LabError, RecordError, GradebookError, NameRefused, ArchiveRefused) as error:
         raise click.ClickException(str(error)) from error
+    finally:
+        logging.disable(logging.NOTSET)
     click.echo(
         f"{made.course}: {made.students} students, {made.labs} labs, {made.submissions} submissions, "
         f"{made.graded} graded with {made.marks} marks, {made.feedback} given back; {made.seconds:.0f} s."

@@ -131,13 +131,14 @@ def _prepare_demo(settings: Settings) -> dict[str, str]:
     from hub.demo import prepare_demo
     from labs.model import LabError
 
-    logging.disable(
-        logging.INFO
-    )  # nbgrader tells at length how it makes a gradebook, and sets its own levels
+    # nbgrader tells at length how it makes a gradebook, and sets its own levels
+    logging.disable(logging.INFO)
     try:
         return prepare_demo(settings, _say)
     except (LabError, GradebookError, RecordError) as error:
         raise SiteError(str(error)) from error
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _announce(settings: Settings, site: Site, demo: bool, passwords: dict[str, str]) -> None:
