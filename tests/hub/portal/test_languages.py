@@ -79,6 +79,7 @@ INSTRUCTORS_MODULES = {  # only instructors and operators read what these say
     "jobs.py",
     "machine.py",
     "mailings.py",
+    "metrics.py",  # programs do
     "progress.py",
     "pages/administration.py",
     "pages/announcements.py",  # a student's page has no form
