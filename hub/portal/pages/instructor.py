@@ -20,7 +20,7 @@ from hub.portal.jobs import UNDER_WAY
 from hub.portal.login import Visitor
 from hub.portal.marktable import with_marks_by_hand
 from hub.portal.overview import by_due_time, mark_of
-from hub.portal.paging import Sought, paged, sections, students_first
+from hub.portal.paging import Sought, paged, rows_of, sections, students_first
 
 if TYPE_CHECKING:  # imported when it is needed: it brings nbgrader with it
     from grader.feedback import FeedbackResult
@@ -57,7 +57,7 @@ def _class(router: APIRouter, desk: Desk) -> None:
         desk.helped(visitor, course)
         releases = by_due_time(store.releases(course))
         people = students_first(store.roll(course))
-        shown = paged(sought.among(people), page)
+        shown = paged(sought.among(people), page, rows_of(len(releases)))
         newest = desk.jobs.newest(course)
         return render.page(
             "course.html",

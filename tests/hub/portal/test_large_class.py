@@ -17,7 +17,7 @@ from sqlalchemy import event
 from benchmarks.portal import measure
 from benchmarks.portal_course import COURSE, TEACHER, fill
 from grader.store import MemberRow, Store
-from hub.portal.paging import PAGE
+from hub.portal.paging import PAGE, rows_of
 from hub.settings import Settings
 
 ON_THE_WIRE = 60_000  # bytes, without pictures and the style sheet
@@ -189,6 +189,10 @@ def test_a_larger_class_costs_no_page_more_statements(
         counts.append(len(sent))
 
     assert counts[0] == counts[1] > 0
+
+
+def test_a_page_has_fewer_students_where_there_are_many_labs() -> None:
+    assert [rows_of(columns) for columns in (0, 6, 20, 40, 400)] == [PAGE, PAGE, 50, 25, 10]
 
 
 def test_a_page_of_forty_labs_fits_a_slow_line(visit: Any, school: School, tmp_path: Path) -> None:
