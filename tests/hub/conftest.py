@@ -58,6 +58,14 @@ class Visitor:
             time.sleep(0.2)
         raise TimeoutError(self.site.text())
 
+    def stop_server(self, environment: str = "base", timeout_s: float = 60) -> None:
+        """Stop a server, if it runs, and wait until it is gone: tests of several files share a site."""
+        self.api("DELETE", f"users/{self.name}/servers/{environment}")
+        deadline = time.monotonic() + timeout_s
+        while environment in self.api("GET", f"users/{self.name}").json()["servers"]:
+            assert time.monotonic() < deadline, self.site.text()
+            time.sleep(0.2)
+
 
 @pytest.fixture(scope="session")
 def visit() -> Iterator[Callable[[DemoSite, str], Visitor]]:

@@ -23,6 +23,7 @@ def test_an_early_death_is_told_in_a_sentence_and_the_next_start_works(
     site: DemoSite = request.getfixturevalue(fixture)
     bob = visit(site, "bob")
     bob.login()
+    bob.stop_server()
     home = site.folder / "var" / "homes" / "bob"
     config = home / ".jupyter" / "jupyter_server_config.py"
     config.parent.mkdir(parents=True, exist_ok=True)
@@ -45,4 +46,4 @@ def test_an_early_death_is_told_in_a_sentence_and_the_next_start_works(
     assert took_s < 30
     assert "my last words" in (site.folder / "var" / "logs" / "hub.log").read_text()
     assert again["ready"]
-    bob.api("DELETE", "users/bob/servers/base")
+    bob.stop_server()

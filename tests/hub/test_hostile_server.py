@@ -306,6 +306,7 @@ def test_root_in_a_namespace_of_ones_own_is_root_over_nothing_of_the_hosts(
     """)
 
     done = network.exec_run(["python3", "-c", code])
+    bob.stop_server("network")
 
     assert done.exit_code == 0, done.output.decode()
     uid, tried = json.loads(done.output.decode().splitlines()[-1])

@@ -22,7 +22,7 @@ def test_a_container_has_no_capability_no_new_privileges_and_limits(
     alice.login()
     alice.start_server()
 
-    container = containers_of(docker_site)[0]
+    container = next(c for c in containers_of(docker_site) if c.labels["ictlabs.person"] == "alice")
     host = container.attrs["HostConfig"]
 
     assert container.name.startswith(f"ictlabs-{container.labels['ictlabs.site']}-")  # this site's alone
