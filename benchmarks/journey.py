@@ -92,8 +92,22 @@ class Student(Person):
     def open(self) -> None:
         """Wait until the notebook is there and its kernel idle."""
         self.page.wait_for_selector(".jp-Notebook .jp-Cell")
+        self._await_kernel()
         self.page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
         self.picture("notebook")
+
+    def _await_kernel(self) -> None:
+        """JupyterLab says idle before it has a kernel, and the first cell would not run: ask the server."""
+        found = re.match(r".*?/user/[^/]+/[^/]+/", self.page.url)
+        assert found is not None, self.page.url
+        deadline = time.monotonic() + PATIENCE_MS / 1000
+        while not any(
+            kernel["execution_state"] == "idle" and kernel["connections"]
+            for kernel in self.page.request.get(f"{found[0]}api/kernels").json()
+        ):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.page.url}: there was no kernel")
+            self.page.wait_for_timeout(50)
 
     def work(self, lab: str) -> None:
         """Type the reference answer into each answer cell and run every cell, one after another."""
