@@ -41,3 +41,9 @@ def test_a_server_is_stopped_when_its_user_is_gone_and_not_before(
         alice.start_server()
         alice.http.get("/user/alice/base/lab")
         assert alice.http.get(f"{contents}/note.txt").json()["content"] == "what I did"
+
+
+@pytest.mark.slow
+def test_a_site_that_stops_nobodys_server_comes_up(tmp_path: Path) -> None:
+    with DemoSite(tmp_path, "process", hub="idle_s = 0") as site:
+        assert site.answers()
