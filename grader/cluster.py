@@ -82,8 +82,8 @@ def _started(settings: GraderSettings) -> Any:
                     f"no grading workers could be started on this machine: {error} Look for memory and processes "
                     "that are used up, then grade again."
                 ) from error
-            log.warning("grading workers could not be started (%s), %s more tries", error, tries_left)
-            _end_forkserver()
+            found = _forget_forkserver()
+            log.warning("workers cannot be forked (%s; %s), %s more tries", error, found, tries_left)
     raise AssertionError  # the last try has returned or raised
 
 
@@ -106,17 +106,25 @@ def _local(settings: GraderSettings) -> Any:
     )
 
 
-def _end_forkserver() -> None:
-    """End the process that workers are forked from; the next try starts another.
+def _forget_forkserver() -> str:
+    """Let the next try start another process to fork workers from; returns what became of this one.
 
-    Python starts another one only when it sees that the old one is gone, and not while that one lies dying, or lives
-    and answers nobody.
+    Python itself starts another one only when it sees that the old one is gone, and not while that one lies dying, or
+    lives and answers nobody. The pipe that keeps it alive is left open: its number may be somebody else's by now.
     """
     server: Any = forkserver._forkserver  # there is no other way to it
-    with contextlib.suppress(OSError, TypeError):  # gone already; never started
-        os.kill(server._forkserver_pid, signal.SIGKILL)
-    with contextlib.suppress(OSError):
-        server._stop()
+    pid, server._forkserver_pid = server._forkserver_pid, None
+    if pid is None:
+        return "it was not started"
+    try:
+        gone, status = os.waitpid(pid, os.WNOHANG)
+        if gone:
+            return f"what they are forked from ended with {os.waitstatus_to_exitcode(status)}"
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    except OSError as error:
+        return f"what they are forked from: {error.strerror}"
+    return "what they are forked from was there and answered nobody"
 
 
 @contextlib.contextmanager
