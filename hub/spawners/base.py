@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from jupyterhub.spawner import SpawnException
 from tornado.httpclient import AsyncHTTPClient
@@ -18,6 +18,7 @@ from grader.ownership import give, site_gid, site_uid
 from hub.launch import LaunchPlan, LaunchRefused, plan
 
 POLL_S = 0.03  # the hub's own wait starts at 0.1 s and doubles: a second and more is lost to it
+LOOK_S = 1.0  # a look at the container or the process costs more than a connection that is refused
 
 
 class StartFailed(SpawnException):
@@ -31,6 +32,7 @@ class StartFailed(SpawnException):
 class LabSpawner(Configurable):
     """Mixed into a JupyterHub spawner. hub/configure.py sets the traits."""
 
+    _coming: ClassVar[int] = 0  # servers that are waited for in this hub
     settings = AnyTrait(help="hub.settings.Settings").tag(config=True)
     site = AnyTrait(help="hub.site.Site").tag(config=True)
     # a function: traitlets copies configured objects deeply, and leaves functions alone
@@ -102,9 +104,10 @@ class LabSpawner(Configurable):
     async def wait_until_ready(self: Any, ip: str, port: int) -> None:
         """Wait until the server answers; raise StartFailed with its last words if it dies first."""
         self.stage(60, "The server is coming up")
-        deadline = time.monotonic() + self.settings.hub.start_timeout_s
+        deadline, looked = time.monotonic() + self.settings.hub.start_timeout_s, 0.0
         url = f"http://{ip}:{port}{self.server.base_url if self.server else self._base_path()}api"
         client = AsyncHTTPClient(force_instance=True)
+        LabSpawner._coming += 1
         try:
             while time.monotonic() < deadline:
                 try:
@@ -115,14 +118,18 @@ class LabSpawner(Configurable):
                 except Exception as answer:  # an HTTP error is an answer: it is up
                     if getattr(answer, "code", 599) != 599:
                         break
-                if await self.poll() is not None:
-                    await self.fail("The server stopped while it was starting")
-                await asyncio.sleep(POLL_S)
+                if time.monotonic() - looked > LOOK_S:
+                    looked = time.monotonic()
+                    if await self.poll() is not None:
+                        await self.fail("The server stopped while it was starting")
+                # thirty that are asked twenty times a second would take the cores from those that start
+                await asyncio.sleep(POLL_S * LabSpawner._coming)
             else:
                 await self.fail(
                     f"The server did not answer within {self.settings.hub.start_timeout_s} seconds"
                 )
         finally:
+            LabSpawner._coming -= 1
             client.close()
         self.stage(95, "The server answers")
 
