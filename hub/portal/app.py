@@ -34,7 +34,7 @@ from hub.portal.jobs import Jobs
 from hub.portal.languages import Languages, ReadersLanguage, later
 from hub.portal.languages import gettext as _
 from hub.portal.login import Login, LoginNeeded, Visitor
-from hub.portal.metrics import Metrics, Requests, metrics_route, numbers_of
+from hub.portal.metrics import REQUEST_ID, Metrics, Requests, metrics_route
 from hub.portal.opening import Opening
 from hub.portal.pages.administration import administration_pages
 from hub.portal.pages.announcements import announcement_pages
@@ -139,7 +139,7 @@ def create_app(
     app.add_middleware(ReadersLanguage, languages=languages, api_prefix=f"{prefix}api/")
     app.add_middleware(ReadersZone)
     app.add_middleware(Compression, api=f"{prefix}api/")
-    metrics = Metrics(lambda: numbers_of(store, desk.starts, settings.places.data))
+    metrics = Metrics(store, desk.starts, settings.places.data)
     app.add_middleware(Requests, metrics=metrics)
     below = prefix.rstrip("/")
     pages = (
@@ -286,7 +286,8 @@ def _errors(app: FastAPI, desk: Desk) -> None:
     async def fault(request: Request, _error: Exception) -> Response:
         log.error("%s %s failed", request.method, request.url.path)  # Starlette logs the trace back
         answer = await _sentence(desk, request, 500, _(_OUR_FAULT))
-        answer.headers.update(DEFAULTS)  # this handler answers outside of all middleware
+        # this handler answers outside of all middleware
+        answer.headers.update(DEFAULTS | {"X-Request-ID": REQUEST_ID.get()})
         return answer
 
 

@@ -14,7 +14,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -36,19 +36,23 @@ REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 10.0)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_METHODS = (
+    "GET",
+    "HEAD",
+    "POST",
+    "PUT",
+    "DELETE",
+)  # a client can make up any other word, and each would be kept
 _LONG_LIVED = "text/event-stream"  # open as long as its page: its length says nothing of the portal
-
 JOB_STATES = ("waiting", "running", "done", "failed", "cancelled")
 
-# name -> what it is, its label, and the values by label
-Numbers = Mapping[str, tuple[str, str, Mapping[str, float]]]
 
+class Metrics(Collector):
+    """The numbers of one portal: requests as they are answered, and what is asked of the record at each scrape."""
 
-class Metrics:
-    """The numbers of one portal."""
-
-    def __init__(self, numbers: Callable[[], Numbers]) -> None:
-        """`numbers`: asked at each scrape."""
+    def __init__(self, store: Store, starts: Starts, data: Path) -> None:
+        """`data`: the site's data folder, for its disk."""
+        self._store, self._starts, self._data = store, starts, data
         self.registry = CollectorRegistry()
         self.seconds = Histogram(
             "ictlabs_request_seconds",
@@ -57,28 +61,32 @@ class Metrics:
             buckets=BUCKETS,
             registry=self.registry,
         )
-        self.registry.register(_Asked(numbers))
-
-    def text(self) -> bytes:
-        """All of them, in Prometheus' text format."""
-        return generate_latest(self.registry)
-
-
-class _Asked(Collector):
-    def __init__(self, numbers: Callable[[], Numbers]) -> None:
-        self.numbers = numbers
+        self.registry.register(self)
 
     def describe(self) -> Iterator[Metric]:
-        """Nothing: they are known when they are asked for."""
+        """Nothing: what `collect` says is known when it is asked for."""
         return iter(())
 
     def collect(self) -> Iterator[Metric]:
-        """One gauge each."""
-        for name, (about, label, values) in self.numbers().items():
-            family = GaugeMetricFamily(f"ictlabs_{name}", about, labels=[label] if label else [])
-            for key, value in sorted(values.items()):
-                family.add_metric([key] if label else [], value)
-            yield family
+        """What the record, the queue of starts and the disk hold."""
+        jobs, reports, submissions = self._store.tally()
+        starting, waiting = self._starts.counts()
+        disk = shutil.disk_usage(self._data)
+        yield GaugeMetricFamily("ictlabs_submissions", "Submissions in the record.", value=submissions)
+        yield _gauges("jobs", "Grading jobs by state.", "state", dict.fromkeys(JOB_STATES, 0) | jobs)
+        about = "Graded submissions by state; failed is a fault of the grader."
+        yield _gauges("reports", about, "state", reports)
+        about = "Servers that the portal starts, and people who wait for their turn."
+        yield _gauges("starts", about, "state", {"starting": starting, "waiting": waiting})
+        about = "The disk with the site's data."
+        yield _gauges("disk_bytes", about, "kind", {"free": disk.free, "total": disk.total})
+
+
+def _gauges(name: str, about: str, label: str, values: Mapping[str, float]) -> Metric:
+    family = GaugeMetricFamily(f"ictlabs_{name}", about, labels=[label])
+    for key, value in sorted(values.items()):
+        family.add_metric([key], value)
+    return family
 
 
 class Requests:
@@ -101,18 +109,24 @@ class Requests:
 
         async def send_with(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["X-Request-ID"] = number
-                self._note(scope, message, time.perf_counter() - began)
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = number
+                measured = not headers.get("content-type", "").startswith(_LONG_LIVED)
+                self._note(scope, message["status"], time.perf_counter() - began, measured=measured)
             await send(message)
 
-        await self.app(scope, receive, send_with)
+        try:
+            await self.app(scope, receive, send_with)
+        except Exception:  # the answer to a fault is made outside of all middleware
+            self._note(scope, 500, time.perf_counter() - began)
+            raise
 
-    def _note(self, scope: Scope, answer: Message, seconds: float) -> None:
+    def _note(self, scope: Scope, status: int, seconds: float, *, measured: bool = True) -> None:
         route = getattr(scope.get("route"), "path", "none")  # "none": there is no such page
-        status = str(answer["status"])
-        if not Headers(raw=answer["headers"]).get("content-type", "").startswith(_LONG_LIVED):
-            self.metrics.seconds.labels(scope["method"], route, status).observe(seconds)
-        log.info("%s %s %s %.0f ms", scope["method"], route, status, 1000 * seconds)
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        if measured:
+            self.metrics.seconds.labels(method, route, str(status)).observe(seconds)
+        log.info("%s %s %s %.0f ms", method, route, status, 1000 * seconds)
 
 
 class JsonLines(logging.Formatter):
@@ -133,24 +147,6 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-def numbers_of(store: Store, starts: Starts, data: Path) -> Numbers:
-    """What the record, the queue of starts and the disk hold."""
-    jobs, reports, submissions = store.tally()
-    starting, waiting = starts.counts()
-    disk = shutil.disk_usage(data)
-    return {
-        "jobs": ("Grading jobs by state.", "state", dict.fromkeys(JOB_STATES, 0) | jobs),
-        "reports": ("Graded submissions by state; failed is a fault of the grader.", "state", reports),
-        "submissions": ("Submissions in the record.", "", {"": submissions}),
-        "starts": (
-            "Servers that the portal starts, and people who wait for their turn.",
-            "state",
-            {"starting": starting, "waiting": waiting},
-        ),
-        "disk_bytes": ("The disk with the site's data.", "kind", {"free": disk.free, "total": disk.total}),
-    }
-
-
 def metrics_route(metrics: Metrics, token: str) -> APIRouter:
     """GET metrics, for who has `token`."""
     router = APIRouter()
@@ -163,6 +159,6 @@ def metrics_route(metrics: Metrics, token: str) -> APIRouter:
             raise HTTPException(
                 403, "Metrics are for the site's monitoring: send the token in secrets/metrics_token."
             )
-        return Response(metrics.text(), media_type=CONTENT_TYPE)
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE)
 
     return router

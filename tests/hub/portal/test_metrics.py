@@ -46,12 +46,13 @@ def test_requests_are_measured_by_route_and_not_by_address(visit: Any, school: A
     alice = visit("alice")
     alice.get("labs/ict101/no-such-lab")
     alice.get("no-such-page")
+    alice.client.request("MADE-UP", f"{PREFIX}/health")
 
     found = numbers(school, alice)
 
     assert found["ictlabs_request_seconds_count", "GET /labs/{course}/{lab} 404"] == 1
     assert found["ictlabs_request_seconds_count", "GET none 404"] == 1
-    assert not any("no-such" in labels for _, labels in found)
+    assert not any("no-such" in labels or "MADE-UP" in labels for _, labels in found)
 
 
 @pytest.mark.parametrize("header", ["", "Bearer wrong", "Bearer ", "token x"])
@@ -71,6 +72,22 @@ def test_a_request_has_the_id_that_the_proxy_gave_it_or_a_new_one(visit: Any) ->
     assert of(**{"X-Request-ID": "from-the-proxy-1"}) == "from-the-proxy-1"
     assert re.fullmatch("[0-9a-f]{16}", of())
     assert re.fullmatch("[0-9a-f]{16}", of(**{"X-Request-ID": "bad id and more"}))
+
+
+def test_a_fault_is_counted_and_its_answer_has_the_id_too(
+    visit: Any, school: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = visit("alice")
+    monkeypatch.setattr(school.store, "submission", None)
+
+    answer = alice.get(
+        f"submissions/{school.alices.id}/receipt", headers={"X-Request-ID": "the-fault-of-alice"}
+    )
+
+    assert (answer.status_code, answer.headers["x-request-id"]) == (500, "the-fault-of-alice")
+    monkeypatch.undo()
+    found = numbers(school, alice)
+    assert found["ictlabs_request_seconds_count", "GET /submissions/{submission_id}/receipt 500"] == 1
 
 
 def test_a_line_of_the_log_is_json_with_the_request_and_no_name(
