@@ -32,11 +32,12 @@ from hub.settings import Settings
 
 FORMAT = 1
 MANIFEST = "manifest.json"  # the last entry: a file that was cut off has none
+RECORD = "ictlabs.sqlite"  # of a record in a file outside of the data folder
 DUMP = "postgresql.dump"
 LEFT_OUT = ("run", "logs")  # worthless after a stop; what was printed
 _CHUNK = 1 << 20
 _MOST_MANIFEST = 1 << 30
-_NEVER: tuple[str, ...] = ("-wal", "-shm", "-journal")  # of a database that is copied as a database
+_BESIDE = ("-wal", "-shm", "-journal")  # beside a database, which is copied without them
 
 Say = Callable[[str], None]
 
@@ -92,13 +93,14 @@ def _write(settings: Settings, out: IO[bytes], homes: bool, say: Say) -> Counted
         if url.get_backend_name() == "postgresql":
             writer.dump(url)
         else:
-            writer.database(Path(url.database or ""), PurePosixPath("ictlabs.sqlite"))
+            writer.database(Path(url.database or ""), PurePosixPath(_record_inside(settings, url)))
         writer.site(settings.places.data, homes)
         manifest = {
             "format": FORMAT,
             "version": version("ictlabs"),
             "made_at": datetime.now(UTC).isoformat(),
             "record": url.get_backend_name(),
+            "record_file": None if url.get_backend_name() == "postgresql" else _record_inside(settings, url),
             "homes": homes,
             "changed": counted.changed,
             "files": digests,
@@ -108,6 +110,12 @@ def _write(settings: Settings, out: IO[bytes], homes: bool, say: Say) -> Counted
         entry.size, entry.mode = len(content), 0o600
         archive.addfile(entry, io.BytesIO(content))
     return counted
+
+
+def _record_inside(settings: Settings, url: URL) -> str:
+    """Where a backup has the record's SQLite file: at its own place in the data folder, or on top."""
+    file, data = Path(url.database or "").resolve(), settings.places.data
+    return file.relative_to(data).as_posix() if file.is_relative_to(data) else RECORD
 
 
 @dataclass
@@ -125,12 +133,15 @@ class _Writer:
             if below == PurePosixPath():
                 left_out = LEFT_OUT if homes else (*LEFT_OUT, "homes")
                 folders[:] = [name for name in folders if name not in left_out]
-            databases = {name for name in files if _is_database(below, name)}
+            databases = {
+                name for name in files if _is_database(below, name) or str(below / name) in self.digests
+            }
             for name in sorted(folders + files):
+                if str(below / name) in self.digests:
+                    continue  # the record: it is copied already
                 if name in databases:
-                    if below != PurePosixPath() or name != "ictlabs.sqlite":  # the record is copied already
-                        self.database(Path(top, name), below / name)
-                elif not name.endswith(_NEVER) or name.rpartition("-")[0] not in databases:
+                    self.database(Path(top, name), below / name)
+                elif not name.endswith(_BESIDE) or name.rpartition("-")[0] not in databases:
                     self._entry(folder, name, below / name)
 
     def database(self, source: Path, inside: PurePosixPath) -> None:
@@ -295,8 +306,8 @@ def restore(settings: Settings, file: Path, *, say: Say) -> dict[str, Any]:
                 options = ["--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction"]
                 _postgresql("pg_restore", options, url, stdin=content, stdout=subprocess.DEVNULL)
             dump.unlink()
-        elif url.database and Path(url.database) != data / "ictlabs.sqlite":
-            _move_record(fresh / "ictlabs.sqlite", Path(url.database))
+        else:
+            _place_record(fresh / manifest["record_file"], Path(url.database or "").resolve(), data, fresh)
         if data.exists():
             data.rmdir()
         fresh.rename(data)
@@ -307,10 +318,16 @@ def restore(settings: Settings, file: Path, *, say: Say) -> dict[str, Any]:
     return manifest
 
 
-def _move_record(record: Path, target: Path) -> None:
-    if target.exists():
-        raise BackupError(f"{target}: is there already. Move it away first: a restore overwrites nothing.")
-    shutil.move(record, target)
+def _place_record(record: Path, target: Path, data: Path, fresh: Path) -> None:
+    """Put the record where the settings want it: in the data folder that `fresh` becomes, or elsewhere."""
+    if target.is_relative_to(data):
+        target = fresh / target.relative_to(data)
+    if target != record:
+        if target.exists():
+            raise BackupError(
+                f"{target}: is there already. Move it away first: a restore overwrites nothing."
+            )
+        shutil.move(record, target)
 
 
 @contextlib.contextmanager

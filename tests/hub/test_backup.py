@@ -109,6 +109,29 @@ def test_what_is_restored_in_another_place_is_what_was_there(
     assert (tmp_path / "monday.tar").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("was", ["var/marks.db", "elsewhere.sqlite"])
+@pytest.mark.parametrize("becomes", ["var/ictlabs.sqlite", "var/marks.db", "moved.db"])
+def test_a_record_in_another_file_is_found_where_the_settings_want_it(
+    tmp_path: Path, was: str, becomes: str
+) -> None:
+    old, new = (
+        settings_of(tmp_path / name, f"sqlite:///{tmp_path / name / file}")
+        for name, file in (("old", was), ("new", becomes))
+    )
+    for settings in (old, new):
+        settings.root.mkdir()
+    old.places.data.mkdir()
+    store = filled(old)
+    store.submit("ict101", "sums", "alice", pack({"sums.ipynb": b"{}"}))
+
+    back_up(old, tmp_path / "monday.tar", say=quiet)
+    restore(new, tmp_path / "monday.tar", say=quiet)
+
+    assert (new.root / becomes).is_file()
+    assert contents(Store.open(new.database_url, new.places)) == contents(store)
+    assert len(list(new.root.rglob("*marks.db")) + list(new.root.rglob("ictlabs.sqlite"))) <= 1
+
+
 def test_a_backup_that_is_made_while_students_hand_in_has_all_that_its_record_names(
     tmp_path: Path, databases: Callable[[], str | None]
 ) -> None:
