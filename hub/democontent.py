@@ -141,7 +141,10 @@ def schedule(room: Classroom) -> None:
 
 def at_work(room: Classroom) -> None:
     """Every second student in a lab now, at what their report says is not solved; each call brings them back."""
-    lab, now = room.plan.windows[-2 if len(room.plan.windows) > 1 else -1].lab, datetime.now(UTC)
+    lab, now = (
+        room.plan.windows[-2:][0].lab,
+        datetime.now(UTC),
+    )  # the one before the last: it is graded in part
     newest = sorted(room.store.work_on(room.course, lab), key=lambda row: row.username)[::2]
     remarks = room.store.remarks([row.submission_id for row in newest])
     places = []

@@ -7,7 +7,6 @@ import textwrap
 from collections.abc import Callable
 from typing import Any
 
-import docker
 import pytest
 
 from benchmarks.site import DemoSite
@@ -41,26 +40,20 @@ def ask(url, method="GET", token=os.environ["JUPYTERHUB_API_TOKEN"], data=None):
 
 @pytest.fixture(scope="module")
 def servers(
-    docker_site: DemoSite, visit: Callable[[DemoSite, str], Any], docker_engine: docker.DockerClient
+    docker_site: DemoSite,
+    visit: Callable[[DemoSite, str], Any],
+    containers_of: Callable[[DemoSite], list[Any]],
 ) -> dict[str, Any]:
     """The containers of alice and bob."""
     for name in ("alice", "bob"):
         visitor = visit(docker_site, name)
         visitor.login()
         visitor.start_server()
-    label = {"label": "ictlabs.person"}
     return {
         c.labels["ictlabs.person"]: c
-        for c in docker_engine.containers.list(filters=label)
-        if c.name.startswith(docker_prefix(docker_site))
+        for c in containers_of(docker_site)
+        if c.attrs["Config"]["Hostname"] == "base"
     }
-
-
-def docker_prefix(site: DemoSite) -> str:
-    """How the names of a site's containers begin."""
-    from hub.site import site_label
-
-    return f"ictlabs-{site_label(load_settings(site.folder / 'ictlabs.toml'))}"
 
 
 @pytest.fixture
@@ -276,16 +269,12 @@ def test_no_mount_no_module_no_namespace_and_none_of_the_kernels_own_doors(insid
 def test_root_in_a_namespace_of_ones_own_is_root_over_nothing_of_the_hosts(
     docker_site: DemoSite,
     visit: Callable[[DemoSite, str], Any],
-    servers: dict[str, Any],
-    docker_engine: docker.DockerClient,
+    containers_of: Callable[[DemoSite], list[Any]],
 ) -> None:
     bob = visit(docker_site, "bob")
     bob.login()
     bob.start_server("network")
-    label = ["ictlabs.person=bob", f"ictlabs.site={servers['bob'].labels['ictlabs.site']}"]
-    (network,) = (
-        c for c in docker_engine.containers.list(filters={"label": label}) if c.id != servers["bob"].id
-    )
+    (network,) = (c for c in containers_of(docker_site) if c.attrs["Config"]["Hostname"] == "network")
     code = HEAD + textwrap.dedent("""
         uid = os.getuid()
         assert libc.unshare(0x10000000 | 0x20000 | 0x40000000) == 0  # users, mounts, network

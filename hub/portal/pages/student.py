@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -255,9 +256,9 @@ def _feedback(router: APIRouter, desk: Desk) -> None:
 def _differs(exercises: list[dict[str, Any]], feedback: Feedback | None) -> bool:
     """Whether a mark is not the sum of what is told of its exercises."""
     told = sum(each["points"] or 0 for each in exercises)
-    return (
-        feedback is not None and abs(told - (feedback.points or 0) - feedback.late_penalty) > 1e-6
-    )  # floats
+    return feedback is not None and not math.isclose(
+        told, (feedback.points or 0) + feedback.late_penalty, abs_tol=1e-6
+    )
 
 
 def _pages(desk: Desk, feedback: Feedback) -> list[str]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
@@ -64,8 +63,7 @@ def _module(name: str, attributes: Mapping[str, Any]) -> ModuleType:
 def _take_up(laid: Mapping[str, ModuleType]) -> None:
     for name, module in laid.items():
         if sys.modules.get(name) is module:
-            with suppress(KeyError):
-                del sys.modules[name]
+            del sys.modules[name]
 
 
 if __name__ == "__main__":
