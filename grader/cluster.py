@@ -16,7 +16,6 @@ from grader.settings import GraderSettings
 
 log = logging.getLogger(__name__)
 
-STARTS = 3  # tries to start workers
 CLOSE_S = 10  # for a worker to leave in good order
 
 
@@ -47,7 +46,6 @@ def open_client(settings: GraderSettings) -> Iterator[Any]:
     from distributed import Client
 
     quiet = {
-        "distributed.worker.multiprocessing-method": "forkserver",
         "distributed.worker.daemon": True,
         "distributed.admin.tick.interval": "1s",  # no event loop of ours needs to be watched 50 times a second
         "distributed.worker.profile.enabled": False,
@@ -72,38 +70,41 @@ def open_client(settings: GraderSettings) -> Iterator[Any]:
 
 
 def _started(settings: GraderSettings) -> Any:
-    """Workers on this machine. Where they cannot be forked, the process that they are forked from is made anew."""
-    for tries_left in range(STARTS - 1, -1, -1):
-        try:
-            return _local(settings)
-        except RuntimeError as error:  # of Dask, with the cause in its traceback
-            if not tries_left:
-                raise ClusterError(
-                    f"no grading workers could be started on this machine: {error} Look for memory and processes "
-                    "that are used up, then grade again."
-                ) from error
-            found = _forget_forkserver()
-            log.warning("workers cannot be forked (%s; %s), %s more tries", error, found, tries_left)
-    raise AssertionError  # the last try has returned or raised
+    """Workers on this machine, forked; where they cannot be forked, started one by one, which takes a second longer."""
+    try:
+        return _local(settings, "forkserver")
+    except RuntimeError as error:  # of Dask, with the cause in its traceback
+        found = _forget_forkserver()
+        log.warning("workers cannot be forked (%s %s), so they are started one by one", error, found)
+    try:
+        return _local(settings, "spawn")
+    except RuntimeError as error:
+        raise ClusterError(
+            f"no grading workers could be started on this machine: {error} Look for memory and processes that are "
+            f"used up, then grade again. ({found.capitalize()}.)"
+        ) from error
 
 
-def _local(settings: GraderSettings) -> Any:
+def _local(settings: GraderSettings, method: str) -> Any:
+    """method: how multiprocessing starts a worker, "forkserver" or "spawn"."""
+    import dask
     from distributed import LocalCluster
     from distributed.security import Security
 
     # Whoever reaches a scheduler can run anything as its workers, and students may reach the loopback:
     # only who has this run's own certificate gets in.
-    return LocalCluster(  # type: ignore[no-untyped-call]
-        n_workers=worker_count(settings),
-        threads_per_worker=settings.slots,
-        processes=True,
-        host="127.0.0.1",
-        protocol="tls://",
-        security=Security.temporary(),  # type: ignore[no-untyped-call]
-        scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
-        silence_logs=50,
-        preload=None,
-    )
+    with dask.config.set({"distributed.worker.multiprocessing-method": method}):
+        return LocalCluster(  # type: ignore[no-untyped-call]
+            n_workers=worker_count(settings),
+            threads_per_worker=settings.slots,
+            processes=True,
+            host="127.0.0.1",
+            protocol="tls://",
+            security=Security.temporary(),  # type: ignore[no-untyped-call]
+            scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
+            silence_logs=50,
+            preload=None,
+        )
 
 
 def _forget_forkserver() -> str:

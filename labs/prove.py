@@ -19,12 +19,14 @@ from labs import build, leaks, prose
 from labs.model import Attempt, Lab, LabError
 
 Marks = Mapping[str, float]  # exercise -> points earned; an exercise that is not there earned nothing
+Said = Mapping[str, str]  # exercise -> what its checks said, as a student reads it
 # gets what is handed in: notebooks by name; and the seed of the student's own values, "" for a preview's
-Grade = Callable[[Lab, Mapping[str, NotebookNode], str], Marks]
+Grade = Callable[[Lab, Mapping[str, NotebookNode], str], tuple[Marks, Said]]
 Check = Callable[[Lab], str]  # says what was shown; raises LabError
 
 ATTEMPTS = 4  # a lab has at least so many
 OTHER_STUDENT = "somebody else"  # the seed of values that are not a preview's
+MOST_LINES = 20  # of what the checks of an exercise said
 GRADING_LIMIT_S = 240.0  # for one notebook with an answer to everything, kernel start included
 
 
@@ -178,10 +180,10 @@ def _compare(
 ) -> str:
     """Grade `notebooks` and insist on exactly the expected marks, in time."""
     start = time.monotonic()
-    marks = grade(lab, notebooks, variant)
+    marks, said = grade(lab, notebooks, variant)
     seconds = time.monotonic() - start
     wrong = [
-        f"{exercise} earned {marks.get(exercise, 0):g}, must earn {points:g}"
+        f"{exercise} earned {marks.get(exercise, 0):g}, must earn {points:g}{_quoted(said.get(exercise, ''))}"
         for exercise, points in expected.items()
         if abs(marks.get(exercise, 0) - points) > 1e-6
     ]
@@ -190,6 +192,11 @@ def _compare(
     if seconds > GRADING_LIMIT_S:
         raise LabError(f"{lab.folder}: took {seconds:.0f} s to grade, {GRADING_LIMIT_S:.0f} s is the limit.")
     return f"{sum(expected.values()):g} of {sum(_automatic(lab).values()):g} points"
+
+
+def _quoted(said: str) -> str:
+    """What the checks said, below the sentence about their marks: an author sees which one it was."""
+    return "".join(f"\n    {line}" for line in said.strip().splitlines()[:MOST_LINES])
 
 
 def _solution_earns_all(lab: Lab, grade: Grade, variant: str = "") -> str:

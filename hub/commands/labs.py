@@ -252,15 +252,17 @@ def _all_proofs(settings: Settings, chosen: list[Lab], *, static: bool, jobs: in
 
 def _grade(
     limits: SandboxSettings, sandbox: Sandbox, lab: Lab, notebooks: Mapping[str, NotebookNode], seed: str
-) -> dict[str, float]:
+) -> tuple[dict[str, float], dict[str, str]]:
     """Grade by the real engine, as a submission would be."""
     from grader.engine.standalone import grade_files
 
     files = {f"{name}.ipynb": notebook for name, notebook in notebooks.items()}
     marks: dict[str, float] = {}
+    said: dict[str, str] = {}
     for mark in grade_files(lab, files, settings=limits, sandbox=sandbox, variant=seed).exercises:
         marks[mark.exercise] = marks.get(mark.exercise, 0) + (mark.points or 0)
-    return marks
+        said[mark.exercise] = f"{said.get(mark.exercise, '')}\n{mark.message}"
+    return marks, said
 
 
 def _own_folder(settings: Settings) -> Path:
