@@ -14,7 +14,7 @@ from jupyter_server.utils import url_path_join
 from tornado import web
 from tornado.ioloop import IOLoop
 
-from ictlab import assignments
+from ictlab import assignments, slowline
 from ictlab.exchange.client import Service, ServiceError
 from ictlab.exchange.files import UnsafeArchive, unpack_new
 from ictlab.grading import use_the_site
@@ -104,6 +104,7 @@ def _load_jupyter_server_extension(server: Any) -> None:
     pattern = url_path_join(server.web_app.settings["base_url"], "ictlab", "open")
     server.web_app.add_handlers(".*$", [(pattern, OpenLab)])
     assignments.offer(server)
+    slowline.offer(server)
     watch_visitors(server)
     if os.environ.get("ICTLABS_EXCHANGE_URL"):
         IOLoop.current().call_later(0, use_the_site)  # when every other extension is loaded, Formgrader too
