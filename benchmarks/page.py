@@ -32,7 +32,7 @@ from typing import Any
 
 import docker
 from nbformat import writes
-from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 from benchmarks.journey import CHROMIUM, COURSE, PATIENCE_MS
 from benchmarks.site import DemoSite
@@ -112,7 +112,7 @@ def profile() -> Iterator[BrowserContext]:
             args=CHROMIUM,
             viewport={"width": 1280, "height": 860},
         )
-        context.set_default_timeout(PATIENCE_MS * 3)
+        context.set_default_timeout(PATIENCE_MS * 2)
         try:
             yield context
         finally:
@@ -132,7 +132,7 @@ def visits(engine: docker.DockerClient, door: Door, line: Line) -> dict[str, Any
 
 def _log_in(context: BrowserContext, door: Door) -> None:
     page = context.new_page()
-    page.goto(f"{door.side.url}/hub/login")
+    page.goto(f"{door.side.url}/hub/login?next=%2Fhub%2Fhome")
     page.locator("input[name=username]").fill(STUDENT)
     page.locator("input[name=password]").fill(door.password)
     page.locator("input[type=submit], button[type=submit]").first.click()
@@ -145,14 +145,16 @@ def _visit(engine: docker.DockerClient, context: BrowserContext, door: Door, lin
     page.goto("about:blank")
     meter, cpu_before = Meter(page, line), _cpu_s(engine, door.side)
     began = time.perf_counter()
+    kernel = _heard(page)
     page.goto(door.lab_url, wait_until="commit")
     page.wait_for_selector(".jp-Notebook .jp-Cell")
+    while not kernel:  # the page says idle before it has a kernel: the kernel itself must have said so
+        page.wait_for_timeout(50)
+        if time.perf_counter() - began > 2 * PATIENCE_MS / 1000:
+            raise TimeoutError(f"{door.lab_url}: there was no kernel")
     page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
     idle_s = time.perf_counter() - began
-    cell = page.locator(".jp-Notebook .jp-CodeCell").first
-    cell.click()
-    page.keyboard.press("Shift+Enter")
-    expect(cell.locator(".jp-InputPrompt").first).to_have_text(re.compile(r"\[\d+\]"), timeout=PATIENCE_MS)
+    _run_first_code(page)
     found = {
         "kb": round(meter.bytes / 1000),
         "requests": meter.requests,
@@ -163,6 +165,38 @@ def _visit(engine: docker.DockerClient, context: BrowserContext, door: Door, lin
     page.evaluate(END_KERNELS)
     page.close(run_before_unload=False)
     return found
+
+
+def _heard(page: Page) -> list[str]:
+    """A list that gets an entry as soon as a kernel says that it is idle."""
+    said: list[str] = []
+
+    def hear(message: str | bytes) -> None:
+        text = message if isinstance(message, str) else message.decode(errors="replace")
+        if '"execution_state"' in text and '"idle"' in text:
+            said.append("idle")
+
+    page.on(
+        "websocket",
+        lambda socket: socket.on("framereceived", hear) if "/channels" in socket.url else None,
+    )
+    return said
+
+
+def _run_first_code(page: Page) -> None:
+    """Go down from the first cell, as one does with Shift+Enter, until a cell of code has run."""
+    page.locator(".jp-Notebook .jp-Cell").first.click()
+    page.keyboard.press("Escape")
+    ran, number = page.locator(".jp-CodeCell .jp-InputPrompt", has_text=re.compile(r"\[\d+\]")), 0
+    while True:
+        here = page.locator(f'.jp-Cell.jp-mod-selected[data-windowed-list-index="{number}"]')
+        here.wait_for()
+        of_code = "jp-CodeCell" in (here.get_attribute("class") or "")
+        page.keyboard.press("Shift+Enter")
+        if of_code:
+            ran.first.wait_for(state="attached")  # the code of a first cell is often folded away
+            return
+        number += 1
 
 
 def _cpu_s(engine: docker.DockerClient, side: Side) -> float:
@@ -256,6 +290,7 @@ def main() -> int:
     parser.add_argument("--kbit", type=int, default=1000, help="the line's bandwidth, both ways")
     parser.add_argument("--latency-ms", type=int, default=200)
     parser.add_argument("--image-prefix", default=Settings().hub.image_prefix)
+
     chosen = parser.parse_args()
     load = os.getloadavg()[0]
     found = measure(chosen.lab, Line(chosen.kbit, chosen.latency_ms), chosen.image_prefix)

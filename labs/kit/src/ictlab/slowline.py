@@ -18,8 +18,13 @@ from tornado.httputil import HTTPHeaders, HTTPServerRequest
 from tornado.web import Application, GZipContentEncoding
 
 FOR_EVER = "public, max-age=31536000, immutable"
-_HASHED = re.compile(r"[./][0-9a-f]{16,}\.\w+$")  # as webpack names what it makes: jlab_core.8811dd2733d03721.js
-_CODINGS = {"br": ".br", "gzip": ".gz"}  # the smaller one first; browsers take br by TLS and on their own machine
+_HASHED = re.compile(
+    r"[./][0-9a-f]{16,}\.\w+$"
+)  # as webpack names what it makes: jlab_core.8811dd2733d03721.js
+_CODINGS = {
+    "br": ".br",
+    "gzip": ".gz",
+}  # the smaller one first; browsers take br by TLS and on their own machine
 _OWN = ("same-origin", "none")  # our own pages, or the address bar
 _PARTIAL = 206
 
@@ -56,7 +61,9 @@ class StaticFiles(FileFindHandler):
         if found is None:
             return None
         self._asked = found
-        taken = {each.split(";")[0].strip() for each in self.request.headers.get("Accept-Encoding", "").split(",")}
+        taken = {
+            each.split(";")[0].strip() for each in self.request.headers.get("Accept-Encoding", "").split(",")
+        }
         for coding, ending in _CODINGS.items():
             if coding in taken and Path(found + ending).is_file():
                 self._coding = coding
