@@ -70,7 +70,8 @@ def lab(service: Any, tmp_path: Path) -> str:
     """`ps1` with a notebook p1, released in abc101."""
     folder = tmp_path / "release"
     folder.mkdir()
-    (folder / "p1.ipynb").write_text(writes(new_notebook()))
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    (folder / "p1.ipynb").write_text(writes(new_notebook(metadata=kernel)))
     service.store.release(
         "abc101", "ps1", pack_folder(folder), title="", environment="base", max_points=1, by="me"
     )
@@ -97,6 +98,9 @@ def test_a_student_s_server_opens_a_lab(
         opened = ask("/ictlab/open?course=abc101&lab=ps1", allow_redirects=False)
         assert (opened.status_code, opened.headers["location"]) == (302, "/lab/tree/abc101/ps1/p1.ipynb")
         assert (home / "abc101/ps1/p1.ipynb").is_file()
+        ask("/ictlab/open?course=abc101&lab=ps1", allow_redirects=False)
+        (session,) = ask("/api/sessions").json()  # begun for JupyterLab, once
+        assert (session["path"], session["kernel"]["name"]) == ("abc101/ps1/p1.ipynb", "python3")
         mine = requests.get(
             f"{service.url}/releases/abc101/ps1/archive", headers={"Authorization": "token me"}, timeout=10
         ).headers["ICTLabs-Variant"]

@@ -1,8 +1,9 @@
-"""JupyterLab's server opens a lab: fetches it into the home if it is not there, then shows its notebook."""
+"""JupyterLab's server opens a lab: fetches it into the home if it is not there, starts its kernel, shows its notebook."""
 
 from __future__ import annotations
 
 import html
+import json
 import os
 import re
 from pathlib import Path
@@ -68,6 +69,14 @@ def open_lab(root: Path, course: str, lab: str, service: Service | None = None) 
     return Path(course, lab, wanted if wanted in notebooks else notebooks[0])
 
 
+def kernel_of(notebook: Path) -> str:
+    """The name of the kernel that a notebook asks for; "" if it names none."""
+    try:
+        return str(json.loads(notebook.read_bytes())["metadata"]["kernelspec"]["name"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
 class OpenLab(JupyterHandler):
     """GET ictlab/open?course=&lab= : the address that the portal's Start leads to."""
 
@@ -81,7 +90,21 @@ class OpenLab(JupyterHandler):
         except LabRefused as error:
             self._explain(str(error))
             return
+        await self._start_kernel(root, str(path))
         self.redirect(url_path_join(self.base_url, "lab", "tree", quote(str(path))))
+
+    async def _start_kernel(self, root: Path, path: str) -> None:
+        """Begin with the kernel now: it is there when the page is, which takes its own for what the notebook has."""
+        name = kernel_of(root / path)
+        if name not in self.kernel_spec_manager.find_kernel_specs():
+            return
+        try:
+            if not await self.session_manager.session_exists(path):
+                await self.session_manager.create_session(
+                    path=path, name=Path(path).name, type="notebook", kernel_name=name
+                )
+        except Exception:
+            self.log.exception("ictlab: the kernel of %s did not start; JupyterLab tries again", path)
 
     def _explain(self, message: str) -> None:
         self.set_status(409)
