@@ -98,7 +98,8 @@ def test_a_student_s_server_opens_a_lab(
         opened = ask("/ictlab/open?course=abc101&lab=ps1", allow_redirects=False)
         assert (opened.status_code, opened.headers["location"]) == (302, "/lab/tree/abc101/ps1/p1.ipynb")
         assert (home / "abc101/ps1/p1.ipynb").is_file()
-        ask("/ictlab/open?course=abc101&lab=ps1", allow_redirects=False)
+        alone = ask("/ictlab/open?course=abc101&lab=ps1&view=notebook", allow_redirects=False)
+        assert alone.headers["location"] == "/notebooks/abc101/ps1/p1.ipynb"
         (session,) = ask("/api/sessions").json()  # begun for JupyterLab, once
         assert (session["path"], session["kernel"]["name"]) == ("abc101/ps1/p1.ipynb", "python3")
         mine = requests.get(

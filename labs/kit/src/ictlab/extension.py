@@ -78,7 +78,10 @@ def kernel_of(notebook: Path) -> str:
 
 
 class OpenLab(JupyterHandler):
-    """GET ictlab/open?course=&lab= : the address that the portal's Start leads to."""
+    """GET ictlab/open?course=&lab=&view= : the address that the portal's Start leads to.
+
+    view: `notebook` for Notebook 7, one document without JupyterLab around it; else JupyterLab.
+    """
 
     @web.authenticated
     async def get(self) -> None:
@@ -91,7 +94,8 @@ class OpenLab(JupyterHandler):
             self._explain(str(error))
             return
         await self._start_kernel(root, str(path))
-        self.redirect(url_path_join(self.base_url, "lab", "tree", quote(str(path))))
+        view = "notebooks" if self.get_query_argument("view", "") == "notebook" else "lab/tree"
+        self.redirect(url_path_join(self.base_url, view, quote(str(path))))
 
     async def _start_kernel(self, root: Path, path: str) -> None:
         """Begin with the kernel now: it is there when the page is, which takes its own for what the notebook has."""
