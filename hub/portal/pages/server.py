@@ -99,6 +99,7 @@ def _starting(router: APIRouter, desk: Desk) -> None:
     @router.get("/starting/{server}")
     async def starting(
         server: str,
+        *,
         course: str = "",
         lab: str = "",
         submission: str = "",
