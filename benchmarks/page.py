@@ -36,7 +36,7 @@ from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 from benchmarks.journey import CHROMIUM, COURSE
 from benchmarks.site import DemoSite
-from benchmarks.spawn import PASSWORD, Side, build_stock_image, stock
+from benchmarks.spawn import PASSWORD, STOCK_IMAGE, Side, build_stock_image, stock
 from hub.images import image_name
 from hub.settings import Settings, load_settings
 from hub.site import site_label
@@ -282,6 +282,7 @@ def measure(lab: str, line: Line, image_prefix: str) -> dict[str, Any]:
                 if kind == "ours":
                     door.lab_url += "&view=notebook"
                     found["ours_light"] = visits(engine, door, line)
+    engine.images.remove(STOCK_IMAGE)
     ours = {kind: ratios(each, found["stock"]) for kind, each in found.items() if kind != "stock"}
     return {"visits": found, "ratio": ours}
 
