@@ -276,7 +276,7 @@ def build_stock_image(engine: docker.DockerClient, base: str) -> str:
             "/usr/local/lib/python3.11/site-packages/lark && rm -rf /etc/jupyter\n"
             'USER 1000:1000\nCMD ["jupyterhub-singleuser"]\n'
         )
-        engine.images.build(path=name, tag=STOCK_IMAGE, rm=True)
+        engine.images.build(path=name, tag=STOCK_IMAGE, rm=True, network_mode="none")
     return STOCK_IMAGE
 
 

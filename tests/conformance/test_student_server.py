@@ -18,6 +18,7 @@ import requests
 from ictlab.exchange.files import pack_folder
 from nbformat.v4 import new_notebook, writes
 
+FOR_EVER = "public, max-age=31536000, immutable"
 CONFIG = Path(__file__).resolve().parents[2] / "images" / "base" / "etc" / "jupyter"
 
 
@@ -30,6 +31,7 @@ def jupyterlab(home: Path, port: int, url: str, role: str) -> Iterator[Callable[
         "HOME": str(home),
         "USER": os.environ.get("USER", "root"),
         "JUPYTER_CONFIG_PATH": str(CONFIG),
+        "JUPYTER_PATH": str(home.parent / "jupyter"),  # further extensions of JupyterLab
         "ICTLABS_EXCHANGE_URL": url,
         "ICTLABS_COURSES": json.dumps(courses),
         "JUPYTERHUB_API_TOKEN": "me",
@@ -45,8 +47,8 @@ def jupyterlab(home: Path, port: int, url: str, role: str) -> Iterator[Callable[
     with (home.parent / f"{role}.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, cwd=home, stdout=log, stderr=log)
 
-    def ask(path: str, **rest: Any) -> requests.Response:
-        headers = {"Authorization": "token t"}
+    def ask(path: str, headers: dict[str, str] | None = None, **rest: Any) -> requests.Response:
+        headers = {"Authorization": "token t", **(headers or {})}
         return requests.get(f"http://127.0.0.1:{port}{path}", headers=headers, timeout=30, **rest)
 
     try:
@@ -68,7 +70,8 @@ def lab(service: Any, tmp_path: Path) -> str:
     """`ps1` with a notebook p1, released in abc101."""
     folder = tmp_path / "release"
     folder.mkdir()
-    (folder / "p1.ipynb").write_text(writes(new_notebook()))
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    (folder / "p1.ipynb").write_text(writes(new_notebook(metadata=kernel)))
     service.store.release(
         "abc101", "ps1", pack_folder(folder), title="", environment="base", max_points=1, by="me"
     )
@@ -95,6 +98,10 @@ def test_a_student_s_server_opens_a_lab(
         opened = ask("/ictlab/open?course=abc101&lab=ps1", allow_redirects=False)
         assert (opened.status_code, opened.headers["location"]) == (302, "/lab/tree/abc101/ps1/p1.ipynb")
         assert (home / "abc101/ps1/p1.ipynb").is_file()
+        alone = ask("/ictlab/open?course=abc101&lab=ps1&view=notebook", allow_redirects=False)
+        assert alone.headers["location"] == "/notebooks/abc101/ps1/p1.ipynb"
+        (session,) = ask("/api/sessions").json()  # begun for JupyterLab, once
+        assert (session["path"], session["kernel"]["name"]) == ("abc101/ps1/p1.ipynb", "python3")
         mine = requests.get(
             f"{service.url}/releases/abc101/ps1/archive", headers={"Authorization": "token me"}, timeout=10
         ).headers["ICTLabs-Variant"]
@@ -126,6 +133,66 @@ def test_a_student_s_server_opens_a_lab(
         defaults = settings["schema"]["properties"]
         assert (defaults["fetchNews"]["default"], defaults["checkForUpdates"]["default"]) == ("false", False)
     assert requests.get(f"{service.url}/releases", timeout=10).status_code == 401
+
+
+def test_what_a_slow_line_carries_is_compressed_and_what_has_a_hash_is_kept_for_ever(
+    service: Any, tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    """Of JupyterLab, of Notebook 7 and of extensions; what the image has compressed already is sent as it lies there."""
+    home, extension = tmp_path / "home", tmp_path / "jupyter" / "labextensions" / "probe" / "static"
+    home.mkdir()
+    extension.mkdir(parents=True)
+    for name, content in (
+        ("a.0123456789abcdef.js", b"plain" * 1000),
+        ("a.0123456789abcdef.js.br", b"as brotli made it"),
+        ("a.0123456789abcdef.js.gz", b"as gzip made it"),
+        ("style.js", b"plain" * 1000),
+    ):
+        (extension / name).write_bytes(content)
+
+    with jupyterlab(home, free_port(), service.url, "student") as ask:
+
+        def sent(path: str, coding: str = "gzip, br") -> tuple[str | None, str | None]:
+            headers = ask(path, {"Accept-Encoding": coding}, stream=True).headers
+            return headers.get("Content-Encoding"), headers.get("Cache-Control")
+
+        for page in ("/lab", "/notebooks/none.ipynb"):
+            text = ask(page).text
+            (script,) = re.findall(r'src="([^"?]*/main\.[0-9a-f]+\.js)', text)
+            assert sent(script, "gzip") == ("gzip", FOR_EVER)
+            assert sent(script, "identity") == (None, FOR_EVER)
+        assert sent("/lab/api/settings")[0] == "gzip"
+
+        probe = "/lab/extensions/probe/static/a.0123456789abcdef.js"
+        for coding, kind, body in (
+            ("gzip, deflate, br", "br", b"as brotli made it"),
+            ("gzip", "gzip", b"as gzip made it"),
+            ("identity", None, b"plain" * 1000),
+        ):
+            answer = ask(probe, {"Accept-Encoding": coding}, stream=True)
+            assert answer.raw.read(decode_content=False) == body
+            assert answer.headers.get("Content-Encoding") == kind
+            assert answer.headers["Content-Type"] in ("text/javascript", "application/javascript")
+            assert answer.headers["Cache-Control"] == FOR_EVER
+            assert "Accept-Encoding" in answer.headers["Vary"]
+        assert sent("/lab/extensions/probe/static/style.js") == ("gzip", "no-cache")
+
+
+def test_a_page_that_another_site_asks_for_is_not_compressed(
+    service: Any, tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    """Its length would tell what of its address is in it a second time, and the student's token is in it."""
+    home = tmp_path / "home"
+    home.mkdir()
+    with jupyterlab(home, free_port(), service.url, "student") as ask:
+        codings = {
+            site: ask("/lab", {"Accept-Encoding": "gzip", "Sec-Fetch-Site": site}).headers.get(
+                "Content-Encoding"
+            )
+            for site in ("none", "same-origin", "same-site", "cross-site")
+        }
+
+    assert codings == {"none": "gzip", "same-origin": "gzip", "same-site": None, "cross-site": None}
 
 
 def test_an_instructor_s_server_has_formgrader(

@@ -43,7 +43,9 @@ def change(folder: Path) -> Callable[[str, str, str], Lab]:
 def grade(tmp_path: Path) -> Grade:
     """Grade as the engine does, hidden checks put back, but in a kernel of this machine: for trusted labs only."""
 
-    def run(lab: Lab, notebooks: Mapping[str, NotebookNode], seed: str) -> tuple[dict[str, float], dict[str, str]]:
+    def run(
+        lab: Lab, notebooks: Mapping[str, NotebookNode], seed: str
+    ) -> tuple[dict[str, float], dict[str, str]]:
         exercises, marks, said = build.exercises_by_cell(lab), dict[str, float](), dict[str, str]()
         for name, source in build.source_notebooks(lab).items():
             work = tmp_path / "work"

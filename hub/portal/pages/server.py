@@ -78,7 +78,8 @@ def _starting(router: APIRouter, desk: Desk) -> None:
             zone = readers_zone() or ZoneInfo(desk.settings.site.timezone)
             when = spoken().moment(opens_at, zone)
             raise HTTPException(409, _("This lab opens on %(when)s. Come back then.") % {"when": when})
-        answer = await _begin(desk, form[0], release.environment, {"course": course, "lab": lab})
+        where = {"course": course, "lab": lab} | _view(form[1].get("view", ""))
+        answer = await _begin(desk, form[0], release.environment, where)
         await asyncio.to_thread(desk.store.started, form[0].name, course, lab)
         return answer
 
@@ -97,11 +98,17 @@ def _starting(router: APIRouter, desk: Desk) -> None:
 
     @router.get("/starting/{server}")
     async def starting(
-        server: str, course: str = "", lab: str = "", submission: str = "", visitor: Visitor = who
+        server: str,
+        *,
+        course: str = "",
+        lab: str = "",
+        submission: str = "",
+        view: str = "",
+        visitor: Visitor = who,
     ) -> Response:
         """How far a start is. Loads itself again until the server is ready."""
         _check(server)
-        where = {"course": course, "lab": lab} if lab else {"course": course}
+        where = {"course": course, "lab": lab} | _view(view) if lab else {"course": course}
         if is_submission_id(submission):  # nbgrader's own ids look like ours
             where["submission"] = submission
         if not visitor.person.may_learn(course):
@@ -126,6 +133,7 @@ def _starting(router: APIRouter, desk: Desk) -> None:
             "course": course,
             "lab": lab,
             "title": lab,
+            "view": where.get("view", ""),
         }
         if start.state == "failed":
             return desk.render.page("failed.html", visitor, **values)
@@ -142,6 +150,11 @@ async def _begin(desk: Desk, visitor: Visitor, server: str, where: dict[str, str
         desk.starts.take(visitor.name, server)
         return _open(desk, visitor, server, where)
     return RedirectResponse(f"{desk.prefix}starting/{server}?{urlencode(where)}", 303)
+
+
+def _view(asked: str) -> dict[str, str]:
+    """For the address of a lab: Notebook 7 rather than JupyterLab, where that was asked for."""
+    return {"view": asked} if asked == "notebook" else {}
 
 
 def _open(desk: Desk, visitor: Visitor, server: str, where: dict[str, str]) -> Response:

@@ -16,10 +16,10 @@ def event(**fields: Any) -> str:
     return f"data: {json.dumps(fields)}\n\n"
 
 
-def settled(browser: Any) -> Any:
+def settled(browser: Any, page: str = STARTING) -> Any:
     """Load the starting page, as a browser does by itself, until it says something else."""
     for _ in range(60):
-        answer = browser.get(STARTING.removeprefix("/services/portal/"))
+        answer = browser.get(page.removeprefix("/services/portal/"))
         if 'http-equiv="refresh"' not in answer.text:
             return answer
         time.sleep(0.1)
@@ -40,6 +40,28 @@ def test_start_leads_to_the_lab_in_the_persons_own_server(visit: Any, tiny_hub: 
 
     assert led(browser, answer) == OPEN
     assert tiny_hub.asked == ["start alice/base"]
+
+
+def test_on_a_slow_line_the_notebook_alone_is_asked_for_all_the_way(visit: Any, tiny_hub: Any) -> None:
+    tiny_hub.servers = {"base": {"ready": False, "pending": "spawn"}}
+    browser = visit("alice")
+
+    offered = browser.get("labs/ict101/lab-one").text
+    waiting = browser.post("labs/ict101/lab-one/start", view="notebook").headers["location"]
+    tiny_hub.events = [event(failed=True, message="Spawn failed: no room")]
+    tiny_hub.servers = {}
+    again = settled(browser, waiting).text
+    tiny_hub.servers = {"base": {"ready": True, "pending": None}}
+    tiny_hub.events = [event(progress=100, ready=True, message="Server ready")]
+    browser.post("labs/ict101/lab-one/start", view="notebook")
+    ready = settled(browser, waiting).headers["location"]
+    other = led(browser, browser.post("labs/ict101/lab-one/start", view="//elsewhere"))
+
+    assert 'name="view" value="notebook"' in offered
+    assert waiting == f"{STARTING}&view=notebook"
+    assert '<input type="hidden" name="view" value="notebook">' in again
+    assert ready == f"{OPEN}&view=notebook"
+    assert other == OPEN
 
 
 def test_while_it_starts_the_hubs_own_messages_are_shown(visit: Any, tiny_hub: Any) -> None:

@@ -22,6 +22,8 @@ c.ServerApp.jpserver_extensions = {
     "nbgrader.server_extensions.formgrader": _teaches(),
     # It asks the hub for the other formgraders of a shared folder; courses are in the portal.
     "nbgrader.server_extensions.course_list": False,
+    # No environment has a language server; JupyterLab's own part of it is off in labconfig/page_config.json.
+    "jupyter_lsp": False,
 }
 if not _teaches():
     # JupyterLab reads its own configuration along this path: students have no menu entry of Formgrader.

@@ -1,8 +1,9 @@
-"""JupyterLab's server opens a lab: fetches it into the home if it is not there, then shows its notebook."""
+"""JupyterLab's server opens a lab: fetches it into the home if it is not there, starts its kernel, shows its notebook."""
 
 from __future__ import annotations
 
 import html
+import json
 import os
 import re
 from pathlib import Path
@@ -14,7 +15,7 @@ from jupyter_server.utils import url_path_join
 from tornado import web
 from tornado.ioloop import IOLoop
 
-from ictlab import assignments
+from ictlab import assignments, slowline
 from ictlab.exchange.client import Service, ServiceError
 from ictlab.exchange.files import UnsafeArchive, unpack_new
 from ictlab.grading import use_the_site
@@ -68,8 +69,19 @@ def open_lab(root: Path, course: str, lab: str, service: Service | None = None) 
     return Path(course, lab, wanted if wanted in notebooks else notebooks[0])
 
 
+def kernel_of(notebook: Path) -> str:
+    """The name of the kernel that a notebook asks for; "" if it names none."""
+    try:
+        return str(json.loads(notebook.read_bytes())["metadata"]["kernelspec"]["name"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
 class OpenLab(JupyterHandler):
-    """GET ictlab/open?course=&lab= : the address that the portal's Start leads to."""
+    """GET ictlab/open?course=&lab=&view= : the address that the portal's Start leads to.
+
+    view: `notebook` for Notebook 7, one document without JupyterLab around it; else JupyterLab.
+    """
 
     @web.authenticated
     async def get(self) -> None:
@@ -81,7 +93,22 @@ class OpenLab(JupyterHandler):
         except LabRefused as error:
             self._explain(str(error))
             return
-        self.redirect(url_path_join(self.base_url, "lab", "tree", quote(str(path))))
+        await self._start_kernel(root, str(path))
+        view = "notebooks" if self.get_query_argument("view", "") == "notebook" else "lab/tree"
+        self.redirect(url_path_join(self.base_url, view, quote(str(path))))
+
+    async def _start_kernel(self, root: Path, path: str) -> None:
+        """Begin with the kernel now: it is there when the page is, which takes its own for what the notebook has."""
+        name = kernel_of(root / path)
+        if name not in self.kernel_spec_manager.find_kernel_specs():
+            return
+        try:
+            if not await self.session_manager.session_exists(path):
+                await self.session_manager.create_session(
+                    path=path, name=Path(path).name, type="notebook", kernel_name=name
+                )
+        except Exception:
+            self.log.exception("ictlab: the kernel of %s did not start; JupyterLab tries again", path)
 
     def _explain(self, message: str) -> None:
         self.set_status(409)
@@ -104,6 +131,7 @@ def _load_jupyter_server_extension(server: Any) -> None:
     pattern = url_path_join(server.web_app.settings["base_url"], "ictlab", "open")
     server.web_app.add_handlers(".*$", [(pattern, OpenLab)])
     assignments.offer(server)
+    slowline.offer(server)
     watch_visitors(server)
     if os.environ.get("ICTLABS_EXCHANGE_URL"):
         IOLoop.current().call_later(0, use_the_site)  # when every other extension is loaded, Formgrader too
