@@ -21,7 +21,7 @@ from grader.gradebook import BatchError, CourseGradebook, GradebookError, gradeb
 from grader.gradewriter import CellScores, Entry
 from grader.latemarks import settle_lateness
 from grader.models import Job, Release, Report, Submission
-from grader.sandbox import choose, unavailable
+from grader.sandbox import await_walls, choose, unavailable
 from grader.sandbox.base import SandboxError
 from grader.settings import GraderSettings, Places
 from grader.store import Store
@@ -328,6 +328,7 @@ def _cancelled(bench: _Bench) -> bool:
 def _check_walls(bench: _Bench) -> None:
     backend = bench.settings.sandbox.backend
     name = choose() if backend == "auto" else backend
+    await_walls(name)
     if reason := unavailable(name, bench.image):
         raise SandboxError(f"the {name} sandbox does not work here: {reason}")
 

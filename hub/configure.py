@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import bcrypt
+from jupyterhub.services.service import _ServiceSpawner
 
 from grader.store import Store
 from hub.accounts import hub_database_url
@@ -19,6 +20,7 @@ from hub.spawners import SPAWNERS
 HERE = Path(__file__).resolve().parent
 PORTAL = "portal"
 CULLER = "idle-culler"
+SERVICE_LOOK_S = 1
 MONITORING = "monitoring"
 PREFIX = f"/services/{PORTAL}/"
 # What a person's login at the portal lets it do in the person's name.
@@ -77,6 +79,8 @@ def configure(c: Any, settings: Settings, site: Site | None = None) -> None:
     monitoring = {"name": MONITORING, "api_token": secret(settings, METRICS_TOKEN), "display": False}
     c.JupyterHub.services = [_portal(settings, site), *_idle(settings), monitoring]
     c.JupyterHub.load_roles = ROLES
+    # JupyterHub looks every 30 s whether a service lives, and has no setting for it: too long without a portal.
+    _ServiceSpawner._poll_interval_default = lambda _self: SERVICE_LOOK_S
 
 
 def _hub(c: Any, settings: Settings, site: Site) -> None:
