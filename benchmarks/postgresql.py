@@ -6,6 +6,7 @@ import contextlib
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import uuid
@@ -59,6 +60,21 @@ def cluster() -> Iterator[Path]:
             run(*control, "-m", "immediate", "stop")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def kill(folder: Path) -> None:
+    """End the server with SIGKILL, as the machine does when memory is short."""
+    pid = int((folder / "data" / "postmaster.pid").read_text().splitlines()[0])
+    os.kill(pid, signal.SIGKILL)
+
+
+def start_again(folder: Path) -> None:
+    """Start a server that was killed, as it was started before; it recovers from its log."""
+    programs = binaries()
+    if programs is None:
+        raise FileNotFoundError(MISSING)
+    command = [*_unprivileged(folder), str(programs / "pg_ctl"), "-D", str(folder / "data"), "-w", "restart"]
+    subprocess.run([*command, "-l", str(folder / "log")], check=True, cwd="/", stdout=subprocess.DEVNULL)
 
 
 def _unprivileged(folder: Path) -> list[str]:

@@ -208,6 +208,7 @@ class _Round:
         """Keep what came of a ticket; False when it is to be tried again."""
         self.tries[outcome.submission_id] = self.tries.get(outcome.submission_id, 0) + 1
         if outcome.state == "failed" and self.tries[outcome.submission_id] < TRIES:
+            log.warning("submission %s is tried again: %s", outcome.submission_id, outcome.fault)
             return False
         if outcome.fault:
             log.error("submission %s, by a fault of ours: %s", outcome.submission_id, outcome.fault)
