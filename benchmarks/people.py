@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import os
 import re
+import statistics
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -40,6 +42,17 @@ def enrol(folder: Path, names: Sequence[str]) -> None:
     store.close()
 
 
+_IN_QUEUE = re.compile(r"You are number <strong>\d+</strong> in the queue")
+
+
+@dataclass(frozen=True)
+class Started:
+    """Seconds from the press of Start: until the browser is led to the server, and of these in the queue."""
+
+    ready_s: float
+    waited_s: float
+
+
 class Person:
     """Somebody with a cookie jar at a site, and a token of their own. A context manager. Not for two threads at once."""
 
@@ -68,12 +81,34 @@ class Person:
         """Ask the hub's API as the browser does."""
         return self.http.request(method, f"/hub/api/{path}", headers={"X-XSRFToken": self._xsrf()}, **more)
 
-    def press(self, path: str, page: str = "", **fields: str) -> httpx.Response:
-        """Press a button on a page of the portal; returns where it leads, not followed."""
+    def look(self, page: str = "") -> str:
+        """Open a page of the portal; returns the token of its forms."""
         shown = self.http.get(PORTAL + page).raise_for_status()
         found = re.search(r'name="csrf" value="([^"]+)"', shown.text)
         assert found, shown.text[:2000]
-        return self.http.post(PORTAL + path, data={"csrf": found[1], **fields}, follow_redirects=False)
+        return found[1]
+
+    def press(self, path: str, token: str) -> httpx.Response:
+        """Press a button of a page that is open; returns where it leads, not followed."""
+        return self.http.post(PORTAL + path, data={"csrf": token}, follow_redirects=False)
+
+    def start_lab(self, lab: str, token: str, timeout_s: float = 1800) -> Started:
+        """Press Start on a page that is open, and wait as its page does. Raises RuntimeError with what that says."""
+        began, waited_s = time.perf_counter(), 0.0
+        answer = self.press(f"labs/{COURSE}/{lab}/start", token)
+        while time.perf_counter() - began < timeout_s:
+            where = answer.headers.get("location", "")
+            if where.startswith(f"/user/{self.name}/"):
+                return Started(time.perf_counter() - began, waited_s)
+            if answer.status_code == 303:
+                page = where
+            elif answer.status_code != 200 or 'class="notice danger"' in answer.text:
+                raise RuntimeError(f"{self.name}: no start: {answer.status_code} {_words(answer.text)}")
+            if _IN_QUEUE.search(answer.text):
+                waited_s = time.perf_counter() - began
+            time.sleep(1)
+            answer = self.http.get(page, follow_redirects=False)
+        raise RuntimeError(f"{self.name}: no server after {timeout_s:.0f} s")
 
     # Servers
 
@@ -179,6 +214,25 @@ def traefik_pid(folder: Path) -> int:
     return int((folder / "var" / "run" / "traefik.pid").read_text())
 
 
-def dumps(notebook: Any) -> bytes:
-    """A notebook's bytes."""
-    return json.dumps(notebook).encode()
+def memory_mb(folder: Path) -> dict[str, float]:
+    """Resident memory of hub and portal of the site in `folder`, in MiB."""
+    pids = {"hub": hub_pid(folder), "portal": portal_pid(folder)}
+    pages = {part: int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for part, pid in pids.items()}
+    return {part: round(count * os.sysconf("SC_PAGE_SIZE") / 2**20, 1) for part, count in pages.items()}
+
+
+def _words(page: str) -> str:
+    """The start of a page's text."""
+    body = page.partition("<main")[2] or page
+    return " ".join(re.sub(r"<[^>]*>", " ", body).split())[:400]
+
+
+def percentiles(seconds: Sequence[float]) -> dict[str, float | int | None]:
+    """How often, and p50 and p95 of how long."""
+    ordered = sorted(seconds)
+    p95 = ordered[max(0, -(-len(ordered) * 95 // 100) - 1)] if ordered else None
+    return {
+        "count": len(ordered),
+        "p50": round(statistics.median(ordered), 3) if ordered else None,
+        "p95": None if p95 is None else round(p95, 3),
+    }

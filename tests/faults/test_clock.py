@@ -109,6 +109,5 @@ def test_a_step_of_the_clock_changes_no_order_and_loses_nothing(  # noqa: PLR091
         of_one = [each for each in stated if store.submission(each).username == name]
         assert [row.id for row in store.submissions_of(name, COURSE, LAB)] == of_one
     sums.assert_marks_are_right(store)
-    assert all(report.points == 2 for row, report in store.reports(COURSE, LAB) if row.id in stated[-4:])
     assert "The clock was set back" in service.log.read_text()
     store.close()
