@@ -9,6 +9,7 @@ from typing import Any
 
 import bcrypt
 from jupyterhub.services.service import _ServiceSpawner
+from jupyterhub.spawner import LocalProcessSpawner
 
 from grader.store import Store
 from hub.accounts import hub_database_url
@@ -79,8 +80,7 @@ def configure(c: Any, settings: Settings, site: Site | None = None) -> None:
     monitoring = {"name": MONITORING, "api_token": secret(settings, METRICS_TOKEN), "display": False}
     c.JupyterHub.services = [_portal(settings, site), *_idle(settings), monitoring]
     c.JupyterHub.load_roles = ROLES
-    # JupyterHub looks every 30 s whether a service lives, and has no setting for it: too long without a portal.
-    _ServiceSpawner._poll_interval_default = lambda _self: SERVICE_LOOK_S
+    _look_at_services_often()
 
 
 def _hub(c: Any, settings: Settings, site: Site) -> None:
@@ -189,6 +189,16 @@ def _portal(settings: Settings, site: Site) -> dict[str, Any]:
         "display": False,
         "oauth_client_allowed_scopes": LOGIN_SCOPES,
     }
+
+
+def _look_at_services_often() -> None:
+    """JupyterHub sees within 30 s that a service died, and has no setting for it: too long to be without a portal."""
+
+    def start_polling(service: LocalProcessSpawner) -> None:
+        service.poll_interval = SERVICE_LOOK_S
+        LocalProcessSpawner.start_polling(service)
+
+    _ServiceSpawner.start_polling = start_polling
 
 
 def _idle(settings: Settings) -> list[dict[str, Any]]:
