@@ -33,7 +33,7 @@ def engine() -> docker.DockerClient:
     try:
         client = docker.from_env(timeout=60)
         client.ping()
-    except DockerException as error:
+    except ENGINE_FAULTS as error:
         raise SandboxError(f"no Docker Engine answers ({error}). `ict doctor` says what to do.") from error
     return client
 
