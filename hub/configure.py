@@ -78,8 +78,11 @@ def configure(c: Any, settings: Settings, site: Site | None = None) -> None:
     _people(c, settings, store)
     _servers(c, settings, site, store)
     monitoring = {"name": MONITORING, "api_token": secret(settings, METRICS_TOKEN), "display": False}
-    c.JupyterHub.services = [_portal(settings, site), *_idle(settings), monitoring]
-    c.JupyterHub.load_roles = ROLES
+    services = [_portal(settings, site), *_idle(settings), monitoring]
+    names = {service["name"] for service in services}
+    c.JupyterHub.services = services
+    # a role of a service that is not there keeps the hub from starting
+    c.JupyterHub.load_roles = [role for role in ROLES if names.issuperset(role.get("services", ()))]
     _look_at_services_often()
 
 
