@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,7 +40,6 @@ def cluster() -> Iterator[Path]:
         subprocess.run([*as_user, *command], check=True, cwd="/", stdout=subprocess.DEVNULL)
 
     control = [str(programs / "pg_ctl"), "-D", str(data)]
-    options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off -c max_connections=50"
     try:
         run(
             str(programs / "initdb"),
@@ -53,7 +53,7 @@ def cluster() -> Iterator[Path]:
             "UTF8",
             "--no-sync",
         )
-        run(*control, "-l", str(folder / "log"), "-o", options, "-w", "start")
+        start(folder)
         try:
             yield folder
         finally:
@@ -66,15 +66,21 @@ def kill(folder: Path) -> None:
     """End the server with SIGKILL, as the machine does when memory is short."""
     pid = int((folder / "data" / "postmaster.pid").read_text().splitlines()[0])
     os.kill(pid, signal.SIGKILL)
+    while Path(
+        f"/proc/{pid}"
+    ).exists():  # a number that is not free yet would keep the next one from starting
+        time.sleep(0.05)
 
 
-def start_again(folder: Path) -> None:
-    """Start a server that was killed, as it was started before; it recovers from its log."""
+def start(folder: Path) -> None:
+    """Start the server of a cluster; one that was killed recovers from its log."""
     programs = binaries()
     if programs is None:
         raise FileNotFoundError(MISSING)
-    command = [*_unprivileged(folder), str(programs / "pg_ctl"), "-D", str(folder / "data"), "-w", "restart"]
-    subprocess.run([*command, "-l", str(folder / "log")], check=True, cwd="/", stdout=subprocess.DEVNULL)
+    options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off -c max_connections=50"
+    control = [str(programs / "pg_ctl"), "-D", str(folder / "data"), "-l", str(folder / "log")]
+    command = [*_unprivileged(folder), *control, "-o", options, "-w", "start"]
+    subprocess.run(command, check=True, cwd="/", stdout=subprocess.DEVNULL)
 
 
 def _unprivileged(folder: Path) -> list[str]:

@@ -28,7 +28,7 @@ def test_a_killed_postgresql_loses_nothing_and_the_site_goes_on_when_it_is_back(
                 before = len(school.refused)
                 waiting(lambda: len(school.refused) >= before + 4, "refusals while it is away")
                 refused = school.refused[before:]
-                postgresql.start_again(cluster)
+                postgresql.start(cluster)
                 school.go_on()
             waiting(lambda: not school.store.jobs(COURSE, only_open=True), "the job's end")
 

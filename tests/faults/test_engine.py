@@ -98,4 +98,4 @@ def test_a_restart_of_the_engine_loses_nothing(
         assert after["started"] != before["started"]
         assert ada.in_server("GET", "base", FILE).json()["content"] == "mine"
         assert "is tried again: " in school.log(f"grade-{COURSE}-sums")
-        assert "ada server stopped with exit code" in school.log("hub")
+        assert "ada server stopped, with exit code" in school.log("hub")
