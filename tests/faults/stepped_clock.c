@@ -29,7 +29,7 @@ int clock_gettime(clockid_t clock, struct timespec *at) {
 
 int gettimeofday(struct timeval *restrict at, void *restrict zone) {
     int result = syscall(SYS_gettimeofday, at, zone);
-    if (!result && at)
+    if (!result)
         at->tv_sec += off();
     return result;
 }
