@@ -55,6 +55,7 @@ def open_client(settings: GraderSettings) -> Iterator[Any]:
         "distributed.scheduler.work-stealing": False,  # tasks are handed out a few at a time
         "distributed.comm.timeouts.connect": "5s",  # so long a result is asked for from a worker that was killed
         "distributed.scheduler.allowed-failures": 2,
+        "distributed.scheduler.worker-ttl": None,  # by the time of day: a clock set forward would end every worker
         "distributed.scheduler.active-memory-manager.start": False,
         "distributed.scheduler.http.routes": [],  # they ask nobody for a certificate
         "distributed.worker.http.routes": [],
