@@ -190,7 +190,7 @@ def run(settings: Settings, site: Site, group: list[Part], say: Say, ready: Call
         given_rest: set[str] = set()
         while not stopping:
             for part in filter(Part.ended, group):
-                _restart(part, given_rest, say)
+                restart(part, given_rest, say)
             time.sleep(0.2)
     finally:
         say("stopping")
@@ -200,7 +200,7 @@ def run(settings: Settings, site: Site, group: list[Part], say: Say, ready: Call
             signal.signal(number, handler)
 
 
-def _restart(part: Part, given_rest: set[str], say: Say) -> None:
+def restart(part: Part, given_rest: set[str], say: Say) -> None:
     """Start a part again, or leave it for a while: the database that it needs may be back then."""
     if part.may_start():
         given_rest.discard(part.name)
