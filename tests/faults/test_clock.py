@@ -96,10 +96,13 @@ def test_a_step_of_the_clock_changes_no_order_and_loses_nothing(  # noqa: PLR091
         clock.set(step_h)
         everybody_hands_in(2)
         job = subprocess.Popen(grade, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        waiting(lambda: store.reports(COURSE, LAB), "the first report")
-        clock.set(0)
-        everybody_hands_in(4)
-        said, _ = job.communicate(timeout=120)
+        try:
+            waiting(lambda: store.reports(COURSE, LAB), "the first report")
+            clock.set(0)
+            everybody_hands_in(4)
+            said, _ = job.communicate(timeout=120)
+        finally:
+            job.kill()
     last = subprocess.run(grade, capture_output=True, text=True, check=False, timeout=120)
 
     assert (job.returncode, last.returncode) == (0, 0), said + last.stdout + last.stderr
