@@ -51,7 +51,9 @@ class Part:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        self.pid_file.write_text(str(self.process.pid), encoding="ascii")
+        whole = self.pid_file.with_suffix(".new")  # nobody reads half a number
+        whole.write_text(str(self.process.pid), encoding="ascii")
+        whole.replace(self.pid_file)
 
     def ended(self) -> bool:
         """Whether it is not running (any more)."""
