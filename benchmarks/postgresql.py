@@ -6,8 +6,10 @@ import contextlib
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +40,6 @@ def cluster() -> Iterator[Path]:
         subprocess.run([*as_user, *command], check=True, cwd="/", stdout=subprocess.DEVNULL)
 
     control = [str(programs / "pg_ctl"), "-D", str(data)]
-    options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off -c max_connections=50"
     try:
         run(
             str(programs / "initdb"),
@@ -52,13 +53,34 @@ def cluster() -> Iterator[Path]:
             "UTF8",
             "--no-sync",
         )
-        run(*control, "-l", str(folder / "log"), "-o", options, "-w", "start")
+        start(folder)
         try:
             yield folder
         finally:
             run(*control, "-m", "immediate", "stop")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def kill(folder: Path) -> None:
+    """End the server with SIGKILL, as the machine does when memory is short."""
+    pid = int((folder / "data" / "postmaster.pid").read_text().splitlines()[0])
+    os.kill(pid, signal.SIGKILL)
+    while Path(
+        f"/proc/{pid}"
+    ).exists():  # a number that is not free yet would keep the next one from starting
+        time.sleep(0.05)
+
+
+def start(folder: Path) -> None:
+    """Start the server of a cluster; one that was killed recovers from its log."""
+    programs = binaries()
+    if programs is None:
+        raise FileNotFoundError(MISSING)
+    options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off -c max_connections=50"
+    control = [str(programs / "pg_ctl"), "-D", str(folder / "data"), "-l", str(folder / "log")]
+    command = [*_unprivileged(folder), *control, "-o", options, "-w", "start"]
+    subprocess.run(command, check=True, cwd="/", stdout=subprocess.DEVNULL)
 
 
 def _unprivileged(folder: Path) -> list[str]:

@@ -38,9 +38,12 @@ class DemoSite:
     After it is entered: `url`, `passwords` (name -> password), `started_s` (seconds from nothing to ready).
     """
 
-    def __init__(self, folder: Path, spawner: str, timeout_s: float = 300, hub: str = "") -> None:
-        """hub: further lines of the [hub] table."""
+    def __init__(
+        self, folder: Path, spawner: str, timeout_s: float = 300, *, site: str = "", hub: str = ""
+    ) -> None:
+        """site, hub: further lines of the tables [site] and [hub]; `hub` may go on with other tables."""
         self.folder = folder
+        self.site = site
         self.hub = hub
         self.spawner = spawner
         self.timeout_s = timeout_s
@@ -54,7 +57,7 @@ class DemoSite:
         self.folder.mkdir(parents=True, exist_ok=True)
         settings = self.folder / "ictlabs.toml"
         settings.write_text(
-            f'[site]\ndata_dir = "var"\n[hub]\nport = {self.port}\nspawner = "{self.spawner}"\nnetwork = "ictlabs-{self.port}"\n'
+            f'[site]\ndata_dir = "var"\n{self.site}\n[hub]\nport = {self.port}\nspawner = "{self.spawner}"\nnetwork = "ictlabs-{self.port}"\n'
             f"{self.hub}\n"
         )
         began = time.perf_counter()

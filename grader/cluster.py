@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from multiprocessing import forkserver
 from typing import Any
 
@@ -52,6 +53,7 @@ def open_client(settings: GraderSettings) -> Iterator[Any]:
         "distributed.scheduler.work-stealing": False,  # tasks are handed out a few at a time
         "distributed.comm.timeouts.connect": "5s",  # so long a result is asked for from a worker that was killed
         "distributed.scheduler.allowed-failures": 2,
+        "distributed.scheduler.worker-ttl": None,  # by the time of day: a clock set forward would end every worker
         "distributed.scheduler.active-memory-manager.start": False,
         "distributed.scheduler.http.routes": [],  # they ask nobody for a certificate
         "distributed.worker.http.routes": [],
@@ -89,7 +91,6 @@ def _local(settings: GraderSettings, method: str) -> Any:
     """method: how multiprocessing starts a worker, "forkserver" or "spawn"."""
     import dask
     from distributed import LocalCluster
-    from distributed.security import Security
 
     # Whoever reaches a scheduler can run anything as its workers, and students may reach the loopback:
     # only who has this run's own certificate gets in.
@@ -100,11 +101,37 @@ def _local(settings: GraderSettings, method: str) -> Any:
             processes=True,
             host="127.0.0.1",
             protocol="tls://",
-            security=Security.temporary(),  # type: ignore[no-untyped-call]
+            security=_of_one_run(),
             scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
             silence_logs=50,
             preload=None,
         )
+
+
+def _of_one_run() -> Any:
+    """What lets in only this run's own processes: Security.temporary, but valid at any time.
+
+    That one is valid from the moment it is made: a clock that is set back meanwhile would leave workers outside.
+    """
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from distributed.security import Security
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "ictlabs-grading")])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(datetime(2000, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2100, 1, 1, tzinfo=UTC))
+        .sign(key, hashes.SHA256())
+    )
+    pem, none = serialization.Encoding.PEM, serialization.NoEncryption()
+    cert = certificate.public_bytes(pem).decode()
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, none).decode()
+    parts = {f"tls_{role}_cert": cert for role in ("scheduler", "worker", "client")}
+    parts |= {f"tls_{role}_key": secret for role in ("scheduler", "worker", "client")}
+    return Security(require_encryption=True, tls_ca_file=cert, **parts)  # type: ignore[no-untyped-call]
 
 
 def _forget_forkserver() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import zipfile
@@ -16,6 +17,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.routing import APIRoute
+from sqlalchemy.exc import OperationalError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -32,6 +34,10 @@ from grader.whereabouts import Live, live_routes
 log = logging.getLogger("ictlabs.exchange")
 
 _NO_SUBMISSION = "There is no such submission of yours. List your submissions for the ids."
+_DISK_FULL = (
+    "The site's disk is full, and nothing was taken. Your files are safe where they are: tell the operator, "
+    "and try again in a while."
+)
 _NO_FEEDBACK = "There is no feedback on this submission yet. Your instructor releases it."
 _MAX_NOTEBOOK_BYTES = 10_000_000  # of an instructor's release, read for its points only
 _STATUS: tuple[tuple[type[Exception], int], ...] = (
@@ -64,6 +70,9 @@ class Sentences(APIRoute):
             except ClientDisconnect:
                 return Response(status_code=400)  # nobody is there to read more
             except Exception as error:
+                if _is_disk_full(error):
+                    log.error("%s %s: %s", request.method, request.url.path, error)
+                    return JSONResponse({"detail": _DISK_FULL}, 507)
                 for kind, status in _STATUS:
                     if isinstance(error, kind):
                         return JSONResponse({"detail": str(error)}, status)
@@ -76,6 +85,14 @@ class Sentences(APIRoute):
                 )
 
         return answer
+
+
+def _is_disk_full(error: Exception) -> bool:
+    """Whether the operating system, SQLite or PostgreSQL has no room to write."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    said = str(error.orig) if isinstance(error, OperationalError) else ""
+    return "disk is full" in said or "No space left on device" in said
 
 
 def exchange_router(

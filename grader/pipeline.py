@@ -21,7 +21,7 @@ from grader.gradebook import BatchError, CourseGradebook, GradebookError, gradeb
 from grader.gradewriter import CellScores, Entry
 from grader.latemarks import settle_lateness
 from grader.models import Job, Release, Report, Submission
-from grader.sandbox import choose, unavailable
+from grader.sandbox import await_walls, choose, unavailable
 from grader.sandbox.base import SandboxError
 from grader.settings import GraderSettings, Places
 from grader.store import Store
@@ -208,6 +208,7 @@ class _Round:
         """Keep what came of a ticket; False when it is to be tried again."""
         self.tries[outcome.submission_id] = self.tries.get(outcome.submission_id, 0) + 1
         if outcome.state == "failed" and self.tries[outcome.submission_id] < TRIES:
+            log.warning("submission %s is tried again: %s", outcome.submission_id, outcome.fault)
             return False
         if outcome.fault:
             log.error("submission %s, by a fault of ours: %s", outcome.submission_id, outcome.fault)
@@ -328,6 +329,7 @@ def _cancelled(bench: _Bench) -> bool:
 def _check_walls(bench: _Bench) -> None:
     backend = bench.settings.sandbox.backend
     name = choose() if backend == "auto" else backend
+    await_walls(name)
     if reason := unavailable(name, bench.image):
         raise SandboxError(f"the {name} sandbox does not work here: {reason}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -35,6 +36,9 @@ from grader.variants import Variants
 from grader.worklog import newest_of_each
 
 __all__ = ["AlreadyThere", "MemberRow", "NotNow", "NotThere", "RecordError", "Store", "TooMany", "Withdrawn"]
+
+
+log = logging.getLogger(__name__)
 
 
 class Withdrawn(RecordError):
@@ -241,7 +245,8 @@ class Store(
                 hold_to_schedule(session, release, username, last_word=True)
             if max_per_hour is not None:
                 _hold_back(session, course, lab, username, max_per_hour)
-            row = self._signed(course, lab, username, sha256, size, at=received_at or datetime.now(UTC))
+            at = received_at or _after_the_last(session, course, lab, username, datetime.now(UTC))
+            row = self._signed(course, lab, username, sha256, size, at=at)
             session.add(row)
         return row
 
@@ -332,6 +337,23 @@ def _offered(session: Session, course: str, lab: str) -> Release:
     if row.withdrawn_at is not None:
         raise Withdrawn(f"{lab} is no longer offered in {course}. Ask your instructor to release it again.")
     return row
+
+
+def _after_the_last(session: Session, course: str, lab: str, username: str, now: datetime) -> datetime:
+    """`now`, or just after the student's last submission where the clock was set back since: the newest one counts."""
+    last = session.scalar(
+        select(func.max(Submission.received_at)).where(
+            Submission.course == course, Submission.lab == lab, Submission.username == username
+        )
+    )
+    if last is None or now > last:
+        return now
+    log.warning(
+        "%s handed in %s at %s by this machine's clock, which is before the submission of %s. "
+        "The clock was set back; see that it is right.",
+        username, lab, now, last,
+    )  # fmt: skip
+    return last + timedelta(microseconds=1)
 
 
 def _hold_back(session: Session, course: str, lab: str, username: str, max_per_hour: int) -> None:

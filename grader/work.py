@@ -21,7 +21,7 @@ from grader.clean import displayable
 from grader.engine.grade import GradedSubmission, grade_submission
 from grader.engine.released import ReleasedLab
 from grader.gradewriter import CellScores
-from grader.sandbox import BACKENDS, choose
+from grader.sandbox import BACKENDS, await_walls, choose
 from grader.sandbox.base import Limits, Sandbox
 from grader.sandbox.kernels import Kernels
 from grader.sandbox.runfolder import sweep
@@ -88,6 +88,7 @@ def grade_ticket(order: Order, ticket: Ticket) -> Outcome:
         return bench.outcome(ticket, graded, worker)
     except Exception as error:
         log.exception("submission %s could not be graded", ticket.submission_id)
+        await_walls(order.sandbox.backend)
         fault = f"{type(error).__name__}: {error}"[:500]
         return Outcome(ticket.submission_id, "failed", worker, message=OUR_FAULT, fault=fault)
 

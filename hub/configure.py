@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import bcrypt
+from jupyterhub.services.service import _ServiceSpawner
+from jupyterhub.spawner import LocalProcessSpawner
 
 from grader.store import Store
 from hub.accounts import hub_database_url
@@ -19,6 +21,7 @@ from hub.spawners import SPAWNERS
 HERE = Path(__file__).resolve().parent
 PORTAL = "portal"
 CULLER = "idle-culler"
+SERVICE_LOOK_S = 1
 MONITORING = "monitoring"
 PREFIX = f"/services/{PORTAL}/"
 # What a person's login at the portal lets it do in the person's name.
@@ -80,6 +83,7 @@ def configure(c: Any, settings: Settings, site: Site | None = None) -> None:
     c.JupyterHub.services = services
     # a role of a service that is not there keeps the hub from starting
     c.JupyterHub.load_roles = [role for role in ROLES if names.issuperset(role.get("services", ()))]
+    _look_at_services_often()
 
 
 def _hub(c: Any, settings: Settings, site: Site) -> None:
@@ -188,6 +192,16 @@ def _portal(settings: Settings, site: Site) -> dict[str, Any]:
         "display": False,
         "oauth_client_allowed_scopes": LOGIN_SCOPES,
     }
+
+
+def _look_at_services_often() -> None:
+    """JupyterHub sees within 30 s that a service died, and has no setting for it: too long to be without a portal."""
+
+    def start_polling(service: LocalProcessSpawner) -> None:
+        service.poll_interval = SERVICE_LOOK_S
+        LocalProcessSpawner.start_polling(service)
+
+    _ServiceSpawner.start_polling = start_polling
 
 
 def _idle(settings: Settings) -> list[dict[str, Any]]:

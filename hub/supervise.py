@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = Path(sys.executable).parent
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 45.0
-MAX_RESTARTS = 5  # of one part within a minute; then something is wrong that a restart does not mend
+MAX_STARTS = 5  # of one part within a minute; then something is wrong that only time or a person mends
 
 Say = Callable[[str], None]
 
@@ -40,9 +40,7 @@ class Part:
 
     def start(self) -> None:
         """Start it in a session of its own: the terminal's Ctrl-C reaches only the supervisor."""
-        self.starts = [t for t in self.starts if time.monotonic() - t < 60] + [time.monotonic()]
-        if len(self.starts) > MAX_RESTARTS:
-            raise SiteError(f"{self.name} ended {MAX_RESTARTS} times within a minute.\n{self.last_words()}")
+        self.starts.append(time.monotonic())
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 self.argv,
@@ -53,11 +51,25 @@ class Part:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        self.pid_file.write_text(str(self.process.pid), encoding="ascii")
+        whole = self.pid_file.with_suffix(".new")  # nobody reads half a number
+        whole.write_text(str(self.process.pid), encoding="ascii")
+        whole.replace(self.pid_file)
 
     def ended(self) -> bool:
         """Whether it is not running (any more)."""
         return self.process is None or self.process.poll() is not None
+
+    def may_start(self) -> bool:
+        """Whether it was not started too often within the last minute."""
+        self.starts = [at for at in self.starts if time.monotonic() - at < 60]
+        return len(self.starts) < MAX_STARTS
+
+    def how_it_ended(self) -> str:
+        """For example: hub was ended by SIGKILL."""
+        code = self.process.returncode if self.process else 0
+        return f"{self.name} " + (
+            f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        )
 
     def stop(self) -> None:
         """SIGTERM, a while to clean up, SIGKILL."""
@@ -177,11 +189,10 @@ def run(settings: Settings, site: Site, group: list[Part], say: Say, ready: Call
         say("starting the hub and the portal")
         if _wait_until_up(settings, group, stopping):
             ready()
+        given_rest: set[str] = set()
         while not stopping:
-            for part in group:
-                if part.ended():
-                    say(f"{part.name} ended; starting it again")
-                    part.start()
+            for part in filter(Part.ended, group):
+                restart(part, given_rest, say)
             time.sleep(0.2)
     finally:
         say("stopping")
@@ -189,6 +200,20 @@ def run(settings: Settings, site: Site, group: list[Part], say: Say, ready: Call
             part.stop()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def restart(part: Part, given_rest: set[str], say: Say) -> None:
+    """Start a part again, or leave it for a while: the database that it needs may be back then."""
+    if part.may_start():
+        given_rest.discard(part.name)
+        say(f"{part.how_it_ended()}; starting it again")
+        part.start()
+    elif part.name not in given_rest:
+        given_rest.add(part.name)
+        say(
+            f"{part.how_it_ended()}, {MAX_STARTS} starts within a minute; it is tried again until it stays up.\n"
+            f"{part.last_words()}"
+        )
 
 
 def _wait_until_up(settings: Settings, group: list[Part], stopping: list[int]) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from grader.sandbox.base import Sandbox, SandboxError
 from grader.sandbox.runfolder import sweep
 from grader.settings import SandboxSettings
+
+AWAY_S = 60.0  # an Engine that restarts gives containers 15 s to stop, and comes up within seconds
 
 
 def _docker(image: str | None) -> Sandbox:
@@ -43,6 +46,15 @@ def choose() -> str:
     from grader.sandbox import docker
 
     return "docker" if docker.answers() else "process"
+
+
+def await_walls(name: str) -> None:
+    """Wait while the Docker Engine is away, as at its restart: not for ever, and not where it is not needed."""
+    from grader.sandbox import docker
+
+    deadline = time.monotonic() + AWAY_S
+    while name == "docker" and not docker.answers() and time.monotonic() < deadline:
+        time.sleep(1)
 
 
 def open_sandbox(name: str, settings: SandboxSettings | None = None, *, image: str | None = None) -> Sandbox:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import docker
-from docker.errors import APIError, DockerException, ImageNotFound
+from docker.errors import DockerException, ImageNotFound
 from docker.types import LogConfig
 
 from grader.sandbox import jail
@@ -22,6 +22,7 @@ from grader.sandbox.runfolder import INSIDE, RunFolder, jail_spec, zygote_spec
 from grader.sandbox.seccomp import MASKED_PATHS, profile_json
 
 LABEL = "ictlabs.sandbox"
+ENGINE_FAULTS = (DockerException, OSError)  # docker-py lets what requests raises through: OSErrors
 IN, IN_RUN, IN_WORK = "/ictlabs", Path("/ictlabs/run"), "/ictlabs/work"
 SPARE_MB = 96  # for the guards and the page cache: the jail, which can say why, is to meet its limit first
 SPARE_PIDS = 64  # the guards, and what the jail allows over its limit before it ends a run
@@ -32,7 +33,7 @@ def engine() -> docker.DockerClient:
     try:
         client = docker.from_env(timeout=60)
         client.ping()
-    except DockerException as error:
+    except ENGINE_FAULTS as error:
         raise SandboxError(f"no Docker Engine answers ({error}). `ict doctor` says what to do.") from error
     return client
 
@@ -88,7 +89,7 @@ class DockerRun(Run):
         self._looked = time.monotonic()
         try:
             return dict(self.client.api.inspect_container(self.container)["State"])
-        except (APIError, DockerException):
+        except ENGINE_FAULTS:
             return {"Running": False}
 
     def ended(self) -> str | None:
@@ -96,7 +97,7 @@ class DockerRun(Run):
         state = self.state()
         if state is None or state.get("Running"):
             return None
-        with contextlib.suppress(APIError):
+        with contextlib.suppress(*ENGINE_FAULTS):
             return self.client.api.logs(self.container).decode(errors="replace") or str(state)
         return str(state)
 
@@ -112,7 +113,7 @@ class DockerRun(Run):
         return self._exit
 
     def _remove(self) -> None:
-        with contextlib.suppress(APIError, DockerException):
+        with contextlib.suppress(*ENGINE_FAULTS):
             self.client.api.remove_container(self.container, force=True, v=True)
 
     def wait(self, timeout_s: float | None = None) -> Exit | None:
@@ -130,7 +131,7 @@ class DockerRun(Run):
 
     def interrupt(self) -> None:
         """Hand SIGINT to the command, through the guard."""
-        with contextlib.suppress(APIError):
+        with contextlib.suppress(*ENGINE_FAULTS):
             self.client.api.kill(self.container, "SIGINT")
 
     def output(self, limit_bytes: int = 65536) -> bytes:
@@ -151,12 +152,12 @@ class ContainerZygote(ZygoteProcess):
             if state.get("Running"):
                 return None
             return self.client.api.logs(self.container).decode(errors="replace") or str(state)
-        except (APIError, DockerException) as error:
+        except ENGINE_FAULTS as error:
             return str(error)
 
     def kill(self) -> None:
         """Remove the container, which ends everything in it."""
-        with contextlib.suppress(APIError, DockerException):
+        with contextlib.suppress(*ENGINE_FAULTS):
             self.client.api.remove_container(self.container, force=True, v=True)
         self.folder.remove()
 
@@ -179,7 +180,7 @@ class DockerSandbox(Sandbox):
         for left in self.client.containers.list(
             all=True, ignore_removed=True, filters={"label": LABEL, "status": ["exited", "dead"]}
         ):
-            with contextlib.suppress(APIError):
+            with contextlib.suppress(*ENGINE_FAULTS):
                 left.remove(force=True, v=True)
 
     def start(self, command: Command) -> Run:
@@ -197,7 +198,7 @@ class DockerSandbox(Sandbox):
         try:
             api.start(made)
             folder.await_start(run.ended)
-        except (APIError, DockerException, SandboxError) as error:
+        except (*ENGINE_FAULTS, SandboxError) as error:
             run.kill()
             folder.remove()
             raise SandboxError(f"container of {self.image}: {error}") from error
@@ -221,7 +222,7 @@ class DockerSandbox(Sandbox):
                     host_config=config,
                 )["Id"]
             )
-        except (APIError, DockerException) as error:
+        except ENGINE_FAULTS as error:
             folder.remove()
             raise SandboxError(f"the Engine made no container of {self.image}: {error}.") from error
 
@@ -241,7 +242,7 @@ class DockerSandbox(Sandbox):
             zygote = ContainerZygote(self.client, made, folder)
             try:
                 self.client.api.start(made)
-            except (APIError, DockerException) as error:
+            except ENGINE_FAULTS as error:
                 zygote.kill()
                 raise SandboxError(f"container of {self.image}: {error}") from error
             return zygote, str(folder.path / "zygote")

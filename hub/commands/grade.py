@@ -13,6 +13,7 @@ from hub.settings import Settings
 
 if TYPE_CHECKING:  # imported late: `ict --help` stays quick
     from grader.pipeline import Step
+    from grader.settings import GraderSettings
 
 
 @click.command("grade")
@@ -57,7 +58,9 @@ def command(
     from hub.images import image_name
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    grader = settings.grader if workers is None else settings.grader.model_copy(update={"workers": workers})
+    grader = _with_the_sites_walls(settings)
+    if workers is not None:
+        grader = grader.model_copy(update={"workers": workers})
     try:
         store = Store.open(settings.database_url, settings.places)
         result = grade_job(
@@ -95,6 +98,21 @@ def command(
         click.echo("Cancelled. What is graded stays.", err=True)
     if result.failed or result.cancelled:
         raise click.exceptions.Exit(1)
+
+
+def _with_the_sites_walls(settings: Settings) -> GraderSettings:
+    """Containers where the site runs in them: an Engine that is away for a moment must not mean a weaker wall."""
+    from hub.site import SiteError, load_site
+
+    grader = settings.grader
+    try:
+        in_containers = load_site(settings).mode == "docker"
+    except SiteError:  # it was never up
+        in_containers = False
+    if not in_containers or grader.scheduler or grader.sandbox.backend != "auto":
+        return grader
+    walls = grader.sandbox.model_copy(update={"backend": "docker"})
+    return grader.model_copy(update={"sandbox": walls})
 
 
 def _line(step: Step) -> None:

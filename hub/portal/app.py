@@ -123,12 +123,17 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await asyncio.to_thread(desk.jobs.resume)  # a restart goes on where it was
-        watch = asyncio.create_task(desk.opening.watch())
-        forgetting = asyncio.create_task(_forget(store, settings.portal.audit_days))
+        beside = [
+            asyncio.create_task(each)
+            for each in (
+                desk.jobs.watch(),
+                desk.opening.watch(),
+                _forget(store, settings.portal.audit_days),
+            )
+        ]
         yield
-        forgetting.cancel()
-        watch.cancel()
+        for each in beside:
+            each.cancel()
         await asyncio.to_thread(desk.whereabouts.write)
         await desk.starts.close()
         await hub.close()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
+import logging
 import os
 import subprocess
 import sys
@@ -16,9 +18,12 @@ from grader.settings import Places
 from grader.store import Store
 from hub.settings import Settings
 
+log = logging.getLogger("ictlabs.jobs")
+
 UNDER_WAY = ("waiting", "running")
 MOST_STARTS = 3  # of one job, when its process dies without a word
 _GRACE = timedelta(seconds=60)  # until a job that somebody else recorded must have begun
+_LOOK_S = 5.0
 # Everything else stays out of the grading process, the portal's hub token above all.
 _KEPT = (
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH",
@@ -53,9 +58,16 @@ class Jobs:
             job = self._store.retry_job(job_id, by)
             return job if job.starts and self._lives(job) else self._begun(job)
 
-    def resume(self) -> None:
-        """Go on with every job whose process is gone, as after a restart of the machine."""
-        self.under_way()
+    async def watch(self) -> None:
+        """Go on with every job whose process is gone, as after a restart of the machine; until cancelled."""
+        while True:
+            try:
+                await asyncio.to_thread(self.under_way)
+            except (
+                Exception
+            ):  # a record that does not answer: the next look does better, and nothing may end the watch
+                log.exception("looking after grading jobs")
+            await asyncio.sleep(_LOOK_S)
 
     def under_way(self) -> list[Job]:
         """Open jobs of all courses, newest first."""
@@ -110,7 +122,9 @@ class Jobs:
                 return self._store.finish_job(job.id, "cancelled", "Cancelled.")
             if max(now.starts, self._begun_here.get(job.id, 0)) >= MOST_STARTS:
                 message = f"Grading stopped {MOST_STARTS} times without saying why; {self.log(job).name} may. Grade again: what is graded stays."
+                log.error("job %s: %s", job.id, message)
                 return self._store.finish_job(job.id, "failed", message)
+            log.warning("job %s of %s has no process any more; starting it again", job.id, job.lab)
             return self._begun(now)
 
     def _lives(self, job: Job) -> bool:
@@ -118,9 +132,10 @@ class Jobs:
         if child is not None:
             if child.poll() is None:
                 return True
-            del self._children[job.id]
+            self._children.pop(job.id, None)  # another thread may have looked too
             return False
-        fresh = job.state == "waiting" and datetime.now(UTC) - job.created_at < _GRACE
+        # abs: a clock that was set back must not make a job fresh for hours
+        fresh = job.state == "waiting" and abs(datetime.now(UTC) - job.created_at) < _GRACE
         if fresh and job.id not in self._begun_here:
             return True
         return self._is_graded_now(job)

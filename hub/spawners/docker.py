@@ -169,7 +169,7 @@ class LabDockerSpawner(LabSpawner, DockerSpawner):
                 reason="image",
                 status_code=503,
             ) from error
-        except docker.errors.DockerException as error:
+        except (docker.errors.DockerException, OSError) as error:  # what requests raises comes through
             raise StartFailed(
                 "The container could not be started. Try again; if it happens twice, tell your instructor.",
                 reason="engine",

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from benchmarks.site import DemoSite, free_ports
-from hub.settings import load_settings
+from hub.settings import Settings, load_settings
 from hub.site import is_listening
 from hub.spawners.docker import remove_network, sweep
+from hub.supervise import MAX_STARTS, Part, restart
 
 Visit = Callable[[DemoSite, str], Any]
 
@@ -165,6 +166,31 @@ def test_parts_that_are_killed_come_back_and_servers_still_find_them(tmp_path: P
         assert page.status_code == 200
         assert (site.folder / "var" / "run" / "site.json").read_text() == plan
         assert "address already in use" not in (site.folder / "var" / "logs" / "hub.log").read_text()
+
+
+def test_a_part_that_ends_again_and_again_is_given_rest_and_never_given_up(tmp_path: Path) -> None:
+    settings = Settings(root=tmp_path)
+    for folder in (settings.places.run, settings.places.logs):
+        folder.mkdir(parents=True)
+    said: list[str] = []
+    part = Part("hub", ["sh", "-c", "echo no database; exit 3"], {"PATH": os.environ["PATH"]}, settings)
+    resting: set[str] = set()
+    part.start()
+
+    def look() -> None:
+        assert part.process is not None
+        part.process.wait(30)
+        restart(part, resting, said.append)
+
+    for _ in range(2 * MAX_STARTS):
+        look()
+    assert part.log_file.read_text().count("no database") == MAX_STARTS
+    assert [each for each in said if "it is tried again" in each] == said[-1:]
+    assert "hub ended with exit code 3" in said[0] and "no database" in said[-1]
+    part.starts = [at - 60 for at in part.starts]  # a minute later
+    look()
+
+    assert said[-1] == "hub ended with exit code 3; starting it again"
 
 
 def wait_until(true: Callable[[], bool], timeout_s: float = 60) -> None:

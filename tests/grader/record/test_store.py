@@ -167,6 +167,21 @@ def test_submissions(store: Store) -> None:
     assert datetime.fromisoformat(stated["received_at"]) == store.submission(rows[0].id).received_at
 
 
+def test_after_a_clock_that_was_set_back_the_next_submission_is_the_newest_all_the_same(store: Store) -> None:
+    offer(store)
+    lab = "net-subnetting"
+    ahead = datetime.now(UTC) + timedelta(hours=3)
+    first = store.submit("ict101", lab, "alice", WORK, received_at=ahead)
+    others = store.submit("ict101", lab, "bob", WORK)
+
+    second = store.submit("ict101", lab, "alice", WORK)
+
+    assert [row.id for row in store.submissions_of("alice")] == [first.id, second.id]
+    assert {row.id for row in store.newest_submissions("ict101", lab)} == {second.id, others.id}
+    assert store.receipts.verify(second.receipt)["received_at"] > first.received_at.isoformat()
+    assert others.received_at < ahead
+
+
 def test_what_submissions_refuse(store: Store) -> None:
     """Labs that are not offered, and too many."""
     with pytest.raises(NotThere):

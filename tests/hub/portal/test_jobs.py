@@ -96,9 +96,9 @@ def test_after_a_restart_a_job_goes_on_unless_its_process_still_holds_the_lock(s
     jobs = jobs_of(school, "time.sleep(3)")  # knows no process of its own
 
     with _alone(school.settings.places, "ict101", "lab-one"):
-        jobs.resume()
+        jobs.under_way()
         assert not jobs.log(job).exists()
-    jobs.resume()
+    jobs.under_way()
 
     assert told(jobs, job)[0][-4:] == [str(job.id), "--", "ict101", "lab-one"]
     assert school.store.job(job.id).state == "running"
