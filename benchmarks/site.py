@@ -38,14 +38,24 @@ class DemoSite:
     After it is entered: `url`, `passwords` (name -> password), `started_s` (seconds from nothing to ready).
     """
 
-    def __init__(self, folder: Path, spawner: str, timeout_s: float = 300, hub: str = "") -> None:
-        """hub: further lines of the [hub] table."""
+    def __init__(
+        self,
+        folder: Path,
+        spawner: str,
+        timeout_s: float = 300,
+        hub: str = "",
+        host: str = "127.0.0.1",
+        before: tuple[str, ...] = (),
+    ) -> None:
+        """hub: further lines of the [hub] table. before: words before the command, such as nsenter's."""
+        self.host = host
+        self.before = before
         self.folder = folder
         self.hub = hub
         self.spawner = spawner
         self.timeout_s = timeout_s
         self.port = free_ports(4)[0]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{host}:{self.port}"
         self.passwords: dict[str, str] = {}
         self.started_s = 0.0
         self.log = folder / "up.log"
@@ -54,14 +64,14 @@ class DemoSite:
         self.folder.mkdir(parents=True, exist_ok=True)
         settings = self.folder / "ictlabs.toml"
         settings.write_text(
-            f'[site]\ndata_dir = "var"\n[hub]\nport = {self.port}\nspawner = "{self.spawner}"\nnetwork = "ictlabs-{self.port}"\n'
+            f'[site]\ndata_dir = "var"\n[hub]\nhost = "{self.host}"\nport = {self.port}\nspawner = "{self.spawner}"\nnetwork = "ictlabs-{self.port}"\n'
             f"{self.hub}\n"
         )
         began = time.perf_counter()
         said_before = self.text().count(READY)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "hub.cli", "--settings", str(settings), "up", "--demo"],
+                [*self.before, sys.executable, "-m", "hub.cli", "--settings", str(settings), "up", "--demo"],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
