@@ -44,6 +44,7 @@ class DemoSite:
         spawner: str,
         timeout_s: float = 300,
         hub: str = "",
+        *,
         host: str = "127.0.0.1",
         before: tuple[str, ...] = (),
     ) -> None:

@@ -1,8 +1,11 @@
 #!/bin/sh
-# Makes this machine a node on which students' servers of ICT Labs can be kept apart. Run it as root, after each boot:
-#   swarm-node.sh HUB_ADDRESS HUB_PORT,PORTAL_PORT NETWORK [internet]
+# Makes this machine a node on which students' servers of ICT Labs are kept apart. Run it as root:
+#   swarm-node.sh [boot] HUB_ADDRESS HUB_PORT,PORTAL_PORT NETWORK [internet]
 # `ict up` prints the line. On a manager it also makes the swarm's network: run it there last.
+# With `boot` it sets the filter only, which a boot forgets, and asks nothing of an Engine that does not run yet.
 set -eu
+boot=
+if [ "${1:-}" = boot ]; then boot=$1; shift; fi
 [ $# -ge 3 ] || { sed -n 's/^#   /usage: /p' "$0" >&2; exit 2; }
 hub=$1 ports=$2 network=$3 internet=${4:-}
 short=$(printf %s "$network" | sha256sum | cut -c1-8)
@@ -28,6 +31,7 @@ bridge=ict$short chain=ICTLABS-$short
     iptables -w -t mangle -C FORWARD -o "$bridge" -j "$chain" 2>/dev/null || echo "-I FORWARD -o $bridge -j $chain"
     echo COMMIT
 } | iptables-restore -w --noflush
+[ -z "$boot" ] || exit 0
 
 docker network inspect "$network-node" >/dev/null 2>&1 || docker network create --config-only \
     --opt com.docker.network.bridge.name="$bridge" --opt com.docker.network.bridge.enable_icc=false \

@@ -74,8 +74,9 @@ def sweep(settings: Settings, known: set[str]) -> list[str]:
     try:
         found = client.services.list(filters={"label": f"{SITE_LABEL}={site_label(settings)}"})
         orphans = [service for service in found if service.id not in known]
+        api: Any = client.api
         for orphan in orphans:
-            client.api.remove_service(orphan.id)
+            api.remove_service(orphan.id)
         return [str(orphan.name) for orphan in orphans]
     finally:
         client.close()

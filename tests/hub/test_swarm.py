@@ -7,170 +7,23 @@ import json
 import os
 import secrets
 import shutil
-import signal
+import socket
 import subprocess
-import time
+import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import docker
 import pytest
 
-from benchmarks.site import DemoSite, free_ports
+from benchmarks.machines import Cluster, until
+from benchmarks.site import DemoSite
+from grader.ownership import give
 
 pytestmark = pytest.mark.docker
 Visit = Callable[[DemoSite, str], Any]
-# What docs/operator.md asks of a node's Engine.
-ENGINE = ["dockerd", "--no-new-privileges", "--userland-proxy=false"]
-
-
-def run(*command: str | Path) -> str:
-    """Run a command that has to succeed; what it printed."""
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, (command, done.stdout, done.stderr)
-    return done.stdout.strip()
-
-
-def until(what: Callable[[], Any], timeout_s: float = 120) -> Any:
-    """Wait until `what()` is true; what it is then."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        if found := what():
-            return found
-        time.sleep(0.2)
-    raise TimeoutError(what)
-
-
-class Node:
-    """A machine: a network namespace with an Engine of its own."""
-
-    def __init__(self, cluster: Cluster, number: int) -> None:
-        self.name = f"{cluster.name}n{number}"
-        self.address = f"{cluster.net}.{number}"
-        self.folder = cluster.folder / self.name
-        self.inside = ("nsenter", f"--net=/run/netns/{self.name}")
-        self.process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def host(self) -> str:
-        """Where its Engine answers."""
-        return f"unix://{self.folder}/docker.sock"
-
-    def start(self) -> None:
-        """Start the Engine."""
-        self.folder.mkdir(exist_ok=True)
-        places = ["--data-root", self.folder / "data", "--exec-root", self.folder / "exec"]
-        command = [*self.inside, *ENGINE, *places, "-H", self.host, "-p", self.folder / "pid"]
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                list(map(str, command)), stdout=log, stderr=log, start_new_session=True
-            )
-        until(lambda: (self.folder / "docker.sock").exists() and self.answers())
-
-    def answers(self) -> bool:
-        """Whether the Engine does."""
-        with contextlib.suppress(docker.errors.DockerException), self.client() as client:
-            return bool(client.ping())
-        return False
-
-    @contextlib.contextmanager
-    def client(self) -> Iterator[docker.DockerClient]:
-        """A client of the Engine."""
-        client = docker.DockerClient(base_url=self.host, timeout=60)
-        try:
-            yield client
-        finally:
-            client.close()
-
-    def docker(self, *words: str | Path) -> str:
-        """`docker` on this machine."""
-        return run("docker", "-H", self.host, *words)
-
-    def power_off(self) -> None:
-        """End every process of the machine at once: nothing says goodbye."""
-        if self.process is None:
-            return
-        ours = {self.process.pid, *self._processes()}
-        while ours:  # who was just being started too
-            for pid in ours:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            time.sleep(0.1)
-            ours = self._processes()
-        self.process.wait()
-        self.process = None
-
-    def _processes(self) -> set[int]:
-        """Engine, containerd, shims, by their folder; and what is in the containers, by its parents."""
-        parents, ours = {}, set()
-        for entry in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
-                if state != "Z":
-                    parents[int(entry.name)] = int(parent)
-                    if str(self.folder).encode() in (entry / "cmdline").read_bytes():
-                        ours.add(int(entry.name))
-        while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
-            ours |= more
-        return ours - {os.getpid()}
-
-
-class Cluster:
-    """A switch with three machines."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.name = f"ict{secrets.token_hex(2)}"
-        self.net = f"10.231.{secrets.randbelow(200) + 10}"
-        self.nodes = [Node(self, number) for number in (1, 2, 3)]
-
-    def wire(self) -> None:
-        """A bridge in a namespace of its own, where nobody filters; a cable to each machine, and one to this one."""
-        switch = self.name
-        run("ip", "netns", "add", switch)
-        run("ip", "-n", switch, "link", "add", "switch", "type", "bridge")
-        run("ip", "-n", switch, "link", "set", "switch", "up")
-        for number, node in enumerate(self.nodes, 1):
-            run("ip", "netns", "add", node.name)
-            run("ip", "-n", node.name, "link", "set", "lo", "up")
-            peer = ("peer", "name", f"port{number}", "netns", switch)
-            run("ip", "-n", node.name, "link", "add", "eth0", "type", "veth", *peer)
-            run("ip", "-n", node.name, "address", "add", f"{node.address}/24", "dev", "eth0")
-            run("ip", "-n", node.name, "link", "set", "eth0", "up")
-            run("ip", "-n", node.name, "route", "add", "default", "via", f"{self.net}.254")
-            run("ip", "-n", switch, "link", "set", f"port{number}", "master", "switch", "up")
-        run("ip", "link", "add", switch, "type", "veth", "peer", "name", "port0", "netns", switch)
-        run("ip", "-n", switch, "link", "set", "port0", "master", "switch", "up")
-        run("ip", "address", "add", f"{self.net}.254/24", "dev", switch)
-        run("ip", "link", "set", switch, "up")
-
-    def join(self, image: str, root: Path, hub_ports: str, network: str) -> None:
-        """Start the Engines with the image, make a swarm of them, and make each a node as an operator does."""
-        run("docker", "save", image, "-o", self.folder / "image.tar")
-        first = self.nodes[0]
-        for node in self.nodes:
-            node.start()
-            node.docker("load", "-i", self.folder / "image.tar")
-        first.docker("swarm", "init", "--advertise-addr", first.address, "--dispatcher-heartbeat", "1s")
-        token = first.docker("swarm", "join-token", "-q", "worker")
-        for node in self.nodes[1:]:
-            node.docker("swarm", "join", "--token", token, "--advertise-addr", node.address, first.address)
-        for node in [*self.nodes[1:], first]:
-            script = [root / "deploy" / "swarm-node.sh", first.address, hub_ports, network]
-            run(*node.inside, "env", f"DOCKER_HOST={node.host}", *script)
-
-    def clear(self) -> None:
-        """End all of it, whatever state it is in."""
-        for node in self.nodes:
-            node.power_off()
-        mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-        for mount in sorted((m for m in mounts if m.startswith(str(self.folder))), reverse=True):
-            subprocess.run(["umount", "--lazy", mount], check=False)
-        subprocess.run(["ip", "link", "delete", self.name], capture_output=True, check=False)
-        for name in [*(node.name for node in self.nodes), self.name]:
-            subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
-        shutil.rmtree(self.folder, ignore_errors=True)
+PEOPLE = ("teacher", "alice", "bob", "carol")
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +34,7 @@ def machines(
     if os.geteuid() != 0 or not all(map(shutil.which, ("dockerd", "ip", "iptables"))):
         missing("machines of one's own need root, dockerd and ip", "apt-get install docker.io iproute2")
     # not below /tmp of pytest: an Engine's folders are large, and must be gone afterwards
-    cluster = Cluster(Path(f"/var/tmp/ictlabs-swarm-{secrets.token_hex(4)}"))  # noqa: S108 (a random name)
+    cluster = Cluster(Path(f"/var/tmp/ictlabs-swarm-{secrets.token_hex(4)}"))
     cluster.folder.mkdir(mode=0o711)
     first = cluster.nodes[0]
     try:
@@ -207,6 +60,47 @@ def tasks(cluster: Cluster) -> dict[str, dict[str, Any]]:
     }
 
 
+@pytest.fixture(scope="module")
+def people(machines: tuple[Cluster, DemoSite], visit: Visit) -> dict[str, Any]:
+    """Four people with servers; the instructor's is where the course folder is."""
+    _, site = machines
+    added = site.ict("people", "add", "carol")
+    site.passwords["carol"] = added.stdout.split()[-1]
+    found = {name: visit(site, name) for name in PEOPLE}
+    for visitor in found.values():
+        visitor.login()
+        visitor.start_server()
+    return found
+
+
+def inside(cluster: Cluster, person: str, code: str) -> Any:
+    """Run Python in the person's container as they could in a terminal; what it says."""
+    head = """
+import errno, json, os, pathlib, socket, urllib.request
+from urllib.parse import urlparse
+hub = urlparse(os.environ["JUPYTERHUB_API_URL"])
+def reach(host, port):
+    with socket.socket() as s:
+        s.settimeout(2)
+        return s.connect_ex((host, port)) == 0
+def says(result):
+    print(json.dumps(result))
+"""
+    with container(cluster, tasks(cluster)[person]) as found:
+        environment = dict(line.split("=", 1) for line in found.attrs["Config"]["Env"])
+        done = found.exec_run(["python3", "-c", head + textwrap.dedent(code)], environment=environment)
+    assert done.exit_code == 0, done.output.decode()
+    return json.loads(done.output.decode().splitlines()[-1])
+
+
+def failed_start(visitor: Any, environment: str) -> str:
+    """Start a server that cannot start; what the person is told."""
+    visitor.api("POST", f"users/{visitor.name}/servers/{environment}")
+    path = f"users/{visitor.name}/servers/{environment}/progress"
+    told = until(lambda: "failed" in (text := visitor.api("GET", path).text) and text, 60)
+    return str(json.loads(told.split("data:")[-1])["message"])
+
+
 @contextlib.contextmanager
 def container(cluster: Cluster, task: dict[str, Any]) -> Iterator[Any]:
     """The container of a task, on whichever machine it is."""
@@ -220,14 +114,170 @@ def container(cluster: Cluster, task: dict[str, Any]) -> Iterator[Any]:
     raise AssertionError(task)
 
 
-def test_students_are_spread_over_the_machines_and_come_back_with_their_work_when_one_goes_down(
-    machines: tuple[Cluster, DemoSite], visit: Visit
+def test_servers_are_spread_over_the_machines_and_an_instructors_is_where_the_course_folder_is(
+    machines: tuple[Cluster, DemoSite], people: dict[str, Any]
+) -> None:
+    cluster, _ = machines
+
+    placed = {person: task["NodeID"] for person, task in tasks(cluster).items()}
+
+    assert set(placed) == set(PEOPLE)
+    assert len({placed[name] for name in ("teacher", "alice", "bob")}) == 3
+    assert "gradebook.db" in inside(cluster, "teacher", "says(os.listdir('/home/student/courses/ict101'))")
+    assert inside(cluster, "alice", "says(os.path.exists('/home/student/courses'))") is False
+
+
+def test_a_service_has_the_walls_of_a_container(
+    machines: tuple[Cluster, DemoSite], people: dict[str, Any]
+) -> None:
+    cluster, _ = machines
+    with container(cluster, tasks(cluster)["alice"]) as found:
+        host = found.attrs["HostConfig"]
+
+    server = inside(
+        cluster,
+        "alice",
+        """
+        for entry in pathlib.Path("/proc").glob("[0-9]*"):
+            if b"ictlab.server" in (entry / "cmdline").read_bytes().split(b"\\0"):
+                status = dict(line.split(":", 1) for line in (entry / "status").read_text().splitlines())
+        places = []
+        for top, folders, _ in os.walk("/"):
+            folders[:] = [f for f in folders if os.path.join(top, f) not in ("/proc", "/sys")]
+            try:
+                open(os.path.join(top, ".try"), "w").close(); os.remove(os.path.join(top, ".try"))
+                places.append("/".join(top.split("/")[:3]))
+            except OSError:
+                pass
+        says([status["NoNewPrivs"].strip(), status["CapBnd"].strip(), status["CapPrm"].strip(), status["Seccomp"].strip(),
+              status["Uid"].split()[0], os.listdir("/home"), sorted(set(places))])
+        """,
+    )
+
+    assert server[:4] == ["1", "0" * 16, "0" * 16, "2"]
+    assert server[4] != "0"
+    assert server[5] == ["student"]
+    assert set(server[6]) <= {"/home/student", "/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue"}
+    assert (host["CapDrop"], host["CapAdd"], host["Privileged"]) == (["ALL"], None, False)
+    assert (host["Memory"], host["NanoCpus"], host["PidsLimit"]) == (1024 * 2**20, 2 * 10**9, 512)
+    assert host["ReadonlyRootfs"]
+    assert host["IpcMode"] == "private"
+
+
+def test_a_server_reaches_the_portal_and_neither_a_neighbour_nor_a_machine_nor_the_internet(
+    machines: tuple[Cluster, DemoSite], people: dict[str, Any]
 ) -> None:
     cluster, site = machines
-    people = {}
-    for name in ("alice", "bob", "teacher"):
-        people[name] = visit(site, name)
-        people[name].login()
-        people[name].start_server()
-    placed = tasks(cluster)
-    assert len({task["NodeID"] for task in placed.values()}) == 3
+    there = tasks(cluster)
+    neighbour = next(n for n in PEOPLE[:3] if there[n]["NodeID"] == there["carol"]["NodeID"])
+    published = {n: there[n]["Status"]["PortStatus"]["Ports"][0]["PublishedPort"] for n in there}
+    with container(cluster, there[neighbour]) as found:
+        network = next(iter(found.attrs["NetworkSettings"]["Networks"].values()))
+    doors = [
+        (network["IPAddress"], 8888),
+        ("169.254.169.254", 80),
+        ("192.0.2.1", 80),
+        (f"{cluster.net}.254", 22),
+    ]
+    doors += [(cluster.nodes[0].address, port) for port in (2377, 7946, site.port)]
+    doors += [(node.address, published[n]) for node in cluster.nodes for n in (neighbour, "carol")]
+    doors += [(network["Gateway"], 7946)]
+
+    found = inside(
+        cluster,
+        "carol",
+        f"""
+        portal = os.environ["ICTLABS_EXCHANGE_URL"].removesuffix("api/exchange") + "health"
+        says([urllib.request.urlopen(portal, timeout=10).status, reach(hub.hostname, hub.port),
+              [door for door in {doors!r} if reach(*door)]])
+        """,
+    )
+
+    assert found == [200, True, []]
+    for node in cluster.nodes:  # from outside, only the hub reaches a server
+        for port in published.values():
+            with socket.socket() as probe:
+                probe.settimeout(1)
+                assert probe.connect_ex((node.address, port)) != 0
+
+
+def test_an_early_death_is_told_in_a_sentence_and_leaves_no_service(
+    machines: tuple[Cluster, DemoSite], people: dict[str, Any]
+) -> None:
+    cluster, site = machines
+    bob = people["bob"]
+    bob.api("DELETE", "users/bob/servers/base")
+    until(lambda: "base" not in bob.api("GET", "users/bob").json()["servers"])
+    config = site.folder / "var" / "homes" / "bob" / ".jupyter" / "jupyter_server_config.py"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text("import os; print('my last words', flush=True); os._exit(3)\n")
+    give(config.parent)
+
+    told = failed_start(bob, "base")
+    with cluster.nodes[0].client() as client:
+        services = [service.name for service in client.services.list() if "bob" in service.name]
+    config.unlink()
+
+    assert "stopped while it was starting" in told
+    assert services == []
+    assert "my last words" in (site.folder / "var" / "logs" / "hub.log").read_text()
+    assert bob.start_server()["ready"]
+
+
+def test_an_environment_that_a_service_cannot_run_is_refused_in_a_sentence(people: dict[str, Any]) -> None:
+    told = failed_start(people["carol"], "network")
+
+    assert "needs networks of its own" in told
+
+
+def test_a_site_says_what_the_swarm_lacks(machines: tuple[Cluster, DemoSite], tmp_path: Path) -> None:
+    cluster, site = machines
+    settings = tmp_path / "ictlabs.toml"
+
+    said = []
+    for node in cluster.nodes[:2]:
+        hub = f'host = "{node.address}"\nport = {site.port + 20}\nspawner = "swarm"\nnetwork = "another"\n'
+        settings.write_text(f"[hub]\n{hub}")
+        command = [sys.executable, "-m", "hub.cli", "--settings", str(settings), "up"]
+        before = [*node.inside, "env", f"DOCKER_HOST={node.host}"]
+        done = subprocess.run([*before, *command], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 1
+        said.append(done.stderr)
+
+    first = cluster.nodes[0].address
+    assert f"deploy/swarm-node.sh {first} {site.port + 21},{site.port + 22} another" in said[0]
+    assert "docker swarm init" in said[1]
+
+
+def test_a_machine_that_goes_down_gives_its_students_back_on_another_with_their_work(
+    machines: tuple[Cluster, DemoSite], people: dict[str, Any]
+) -> None:
+    cluster, _ = machines
+    before = tasks(cluster)
+    inside(cluster, "alice", "says(pathlib.Path('/home/student/work.txt').write_text('subnet 10.0.0.0/30'))")
+    for node in cluster.nodes:
+        with node.client() as client:
+            if client.info()["Swarm"]["NodeID"] == before["alice"]["NodeID"]:
+                lost = node
+    others = {n: task["ID"] for n, task in before.items() if task["NodeID"] != before["alice"]["NodeID"]}
+
+    lost.power_off()
+
+    after = until(
+        lambda: (
+            set(now := tasks(cluster)) == set(before)
+            and now["alice"]["NodeID"] != before["alice"]["NodeID"]
+            and now
+        )
+    )
+    alice = people["alice"]
+    url = alice.api("GET", "users/alice").json()["servers"]["base"]["url"]
+    alice.http.get(f"{url}lab")
+    work = until(
+        lambda: (
+            (answer := alice.http.get(f"{url}api/contents/work.txt")).status_code == 200
+            and answer.json()["content"]
+        )
+    )
+    assert work == "subnet 10.0.0.0/30"
+    assert {n: after[n]["ID"] for n in others} == others
