@@ -11,6 +11,7 @@ from typing import Any
 import docker
 from docker.types import ContainerSpec, EndpointSpec, Mount, Placement, Resources, RestartPolicy, TaskTemplate
 from dockerspawner import SwarmSpawner
+from sqlalchemy.orm import object_session
 from traitlets import default
 
 from grader.ownership import site_gid, site_uid
@@ -20,6 +21,7 @@ from hub.site import Site, SiteError, site_label
 from hub.spawners.base import StartFailed
 from hub.spawners.docker import SITE_LABEL, WRITABLE_MB, LabDockerSpawner, network_name
 
+REPLACED_S = 1.0  # by then Swarm has made the task that replaces one that failed, or makes none
 LOOK_S = 0.1  # between two looks at a task that is coming up
 RESERVED_MB = (
     256  # an idle server is half of it: Swarm puts no more of them on a machine than it has memory for
@@ -227,6 +229,9 @@ class LabSwarmSpawner(LabDockerSpawner, SwarmSpawner):
         """None while it runs, or comes up again on another machine, where the proxy is then led to."""
         try:
             task = await self.get_task()
+            if task and task["Status"]["State"] in DEAD and not self._is_starting:
+                await asyncio.sleep(REPLACED_S)
+                task = await self.get_task()
             if task is None:
                 return 0
             status = task["Status"]
@@ -246,8 +251,14 @@ class LabSwarmSpawner(LabDockerSpawner, SwarmSpawner):
         self.log.info("%s moved to %s:%s", self._log_name, ip, port)
         self.server.ip, self.server.port = ip, port
         self.server.orm_server.ip, self.server.orm_server.port = ip, port
-        self.db.commit()
-        await self.user.settings["proxy"].add_user(self.user, self.name)
+        if session := object_session(self.server.orm_server):
+            session.commit()
+        try:
+            await self.user.settings["proxy"].add_user(self.user, self.name)
+        except (
+            Exception
+        ):  # a server is not down because the proxy is: the hub's check of routes leads it there later
+            self.log.exception("The proxy was not told where %s is", self._log_name)
 
     async def get_ip_and_port(self) -> tuple[str, int]:
         """Address of the machine that has the task, and the port there."""

@@ -272,12 +272,12 @@ def test_a_machine_that_goes_down_gives_its_students_back_on_another_with_their_
     )
     alice = people["alice"]
     url = alice.api("GET", "users/alice").json()["servers"]["base"]["url"]
-    alice.http.get(f"{url}lab")
-    work = until(
-        lambda: (
-            (answer := alice.http.get(f"{url}api/contents/work.txt")).status_code == 200
-            and answer.json()["content"]
-        )
-    )
+
+    def read() -> str:
+        alice.http.get(f"{url}lab")  # the server's own login
+        answer = alice.http.get(f"{url}api/contents/work.txt")
+        return str(answer.json()["content"]) if answer.status_code == 200 else ""
+
+    work = until(read)
     assert work == "subnet 10.0.0.0/30"
     assert {n: after[n]["ID"] for n in others} == others
