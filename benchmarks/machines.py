@@ -155,6 +155,15 @@ class Cluster:
         for node in [*self.nodes[1:], first]:
             run(*node.inside, "env", f"DOCKER_HOST={node.host}", script, first.address, hub_ports, network)
 
+    def node_of(self, task: dict[str, Any]) -> Node:
+        """The machine that has a task of a service."""
+        for node in self.nodes:
+            if node.process is not None:
+                with node.client() as client:
+                    if client.info()["Swarm"]["NodeID"] == task["NodeID"]:
+                        return node
+        raise LookupError(task)
+
     def clear(self) -> None:
         """End all of it, whatever state it is in."""
         for node in self.nodes:
