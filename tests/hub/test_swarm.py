@@ -21,7 +21,7 @@ from benchmarks.machines import Cluster, until
 from benchmarks.site import DemoSite
 from grader.ownership import give
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]  # three Engines take a while to start
 Visit = Callable[[DemoSite, str], Any]
 PEOPLE = ("teacher", "alice", "bob", "carol")
 
