@@ -39,16 +39,29 @@ class DemoSite:
     """
 
     def __init__(
-        self, folder: Path, spawner: str, timeout_s: float = 300, *, site: str = "", hub: str = ""
+        self,
+        folder: Path,
+        spawner: str,
+        timeout_s: float = 300,
+        *,
+        site: str = "",
+        hub: str = "",
+        host: str = "127.0.0.1",
+        before: tuple[str, ...] = (),
     ) -> None:
-        """site, hub: further lines of the tables [site] and [hub]; `hub` may go on with other tables."""
+        """site, hub: further lines of the tables [site] and [hub]; `hub` may go on with other tables.
+
+        before: words before the command, such as nsenter's.
+        """
+        self.host = host
+        self.before = before
         self.folder = folder
         self.site = site
         self.hub = hub
         self.spawner = spawner
         self.timeout_s = timeout_s
         self.port = free_ports(4)[0]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{host}:{self.port}"
         self.passwords: dict[str, str] = {}
         self.started_s = 0.0
         self.log = folder / "up.log"
@@ -57,14 +70,15 @@ class DemoSite:
         self.folder.mkdir(parents=True, exist_ok=True)
         settings = self.folder / "ictlabs.toml"
         settings.write_text(
-            f'[site]\ndata_dir = "var"\n{self.site}\n[hub]\nport = {self.port}\nspawner = "{self.spawner}"\nnetwork = "ictlabs-{self.port}"\n'
+            f'[site]\ndata_dir = "var"\n{self.site}\n[hub]\nhost = "{self.host}"\nport = {self.port}\n'
+            f'spawner = "{self.spawner}"\nnetwork = "ictlabs-{self.port}"\n'
             f"{self.hub}\n"
         )
         began = time.perf_counter()
         said_before = self.text().count(READY)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "hub.cli", "--settings", str(settings), "up", "--demo"],
+                [*self.before, sys.executable, "-m", "hub.cli", "--settings", str(settings), "up", "--demo"],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,

@@ -109,7 +109,7 @@ def _hub(c: Any, settings: Settings, site: Site) -> None:
 
 
 def _warning(site: Site) -> str:
-    if site.mode == "docker":
+    if site.contained:
         return ""
     jail = "in a jail" if site.mode == "process" else "WITHOUT any wall between students"
     return f"First-look mode: no Docker Engine, servers run as local processes {jail}. Not for a class."
@@ -154,6 +154,7 @@ def _servers(c: Any, settings: Settings, site: Site, store: Store) -> None:
     c.LabSpawner.memberships = lambda name: store.memberships(name)  # noqa: PLW0108 (likewise)
     c.Spawner.start_timeout = settings.hub.start_timeout_s + 10  # ours ends first, with a better message
     c.Spawner.http_timeout = 30
+    c.LabSwarmSpawner.poll_interval = 10  # a server that came back on another machine is found within that
     c.Spawner.default_url = "/lab"
     # Whom the hub no longer lets in, a server still lets in for so long: five minutes by default, and a share that
     # somebody ended must not last.

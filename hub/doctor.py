@@ -111,10 +111,11 @@ def find_userns() -> dict[str, Any]:
 def choose_mode(settings: Settings, engine: dict[str, Any], userns: dict[str, Any]) -> tuple[str, str]:
     """Say in which mode the site runs, and why, in one sentence."""
     wanted = settings.hub.spawner
-    if wanted == "docker" or (wanted == "auto" and engine["available"]):
+    if wanted in ("docker", "swarm") or (wanted == "auto" and engine["available"]):
+        mode = "docker" if wanted == "auto" else wanted
         if engine["available"]:
-            return "docker", f"Docker Engine {engine['version']} answers on {engine['endpoint']}"
-        return "docker", f"hub.spawner asks for it, but no Docker Engine answers on {engine['endpoint']}"
+            return mode, f"Docker Engine {engine['version']} answers on {engine['endpoint']}"
+        return mode, f"hub.spawner asks for it, but no Docker Engine answers on {engine['endpoint']}"
     asked = (
         "hub.spawner asks for it"
         if wanted == "process"
@@ -133,7 +134,7 @@ def _problems(settings: Settings, found: Findings) -> list[Problem]:
             Problem(
                 f"no Docker Engine: {found.docker['error']}",
                 "the site cannot start"
-                if settings.hub.spawner == "docker"
+                if settings.hub.spawner in ("docker", "swarm")
                 else "students' servers are local processes",
                 "`sudo usermod -aG docker $USER`, then log in again"
                 if denied

@@ -19,6 +19,7 @@ from hub.images import environment_of, environments, image_name
 from hub.portal.languages import gettext as _
 from hub.portal.languages import spoken
 from hub.settings import Settings
+from hub.site import CONTAINED
 from hub.spawners.docker import NESTED
 from labs.model import Lab
 
@@ -40,7 +41,7 @@ def look(settings: Settings, mode: str) -> Offers:
     found: dict[str, Any] = {}
     with (
         contextlib.closing(docker.from_env(timeout=_WAIT_S))
-        if mode == "docker"
+        if mode in CONTAINED
         else contextlib.nullcontext() as client
     ):
         for environment in environments():

@@ -35,13 +35,17 @@ class HubSettings(Closed):
         default="127.0.0.1", description="Address the site listens on. Process mode allows loopback only."
     )
     port: int = Field(default=8000, ge=1, le=65535, description="Port the site listens on.")
-    spawner: Literal["auto", "docker", "process"] = Field(
+    spawner: Literal["auto", "docker", "swarm", "process"] = Field(
         default="auto",
-        description="docker: containers. process: local processes. auto: docker where an Engine answers.",
+        description="docker: containers. swarm: on many machines. process: local. auto: docker where an Engine answers.",
     )
     image_prefix: str = Field(default="ictlabs", description="Images are named PREFIX/ENVIRONMENT:VERSION.")
     network: str = Field(
         default="ictlabs", description="Docker network of students' servers; made when missing."
+    )
+    placement: dict[str, tuple[str, ...]] = Field(
+        default={},
+        description="Swarm: constraints on the nodes of an environment, as in docker service create --constraint.",
     )
     internet: bool = Field(default=False, description="Let students' containers reach the internet.")
     memory_mb: int = Field(default=1024, gt=0, description="Memory of a student's server, in MiB.")

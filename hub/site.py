@@ -16,6 +16,7 @@ from hub.doctor import choose_mode, find_engine, find_userns
 from hub.settings import Settings
 
 METRICS_TOKEN = "metrics_token"  # noqa: S105 (the name of the secret)
+CONTAINED = ("docker", "swarm")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -27,13 +28,18 @@ class SiteError(Exception):
 class Site:
     """What every process of the site has to know."""
 
-    mode: str  # docker | process | process-unjailed
+    mode: str  # docker | swarm | process | process-unjailed
     why: str
     inner_ip: str  # where students' servers reach the hub and the portal
     hub_port: int
     portal_port: int
     traefik_port: int  # Traefik's own API, loopback only
     keep_servers: bool  # students' servers outlive a stop of the site
+
+    @property
+    def contained(self) -> bool:
+        """Whether students' servers are containers."""
+        return self.mode in CONTAINED
 
     @property
     def portal_url(self) -> str:
@@ -53,9 +59,9 @@ def plan_site(settings: Settings, *, keep_servers: bool) -> Site:
     """
     engine = find_engine()
     mode, why = choose_mode(settings, engine, find_userns())
-    if mode == "docker" and not engine["available"]:
+    if mode in CONTAINED and not engine["available"]:
         raise SiteError(f"{why}. Start it (sudo make docker), or set hub.spawner to auto.")
-    if mode != "docker" and settings.hub.host not in LOOPBACK:
+    if mode not in CONTAINED and settings.hub.host not in LOOPBACK:
         raise SiteError(
             f"hub.host is {settings.hub.host}, but without a Docker Engine the site listens on loopback only: "
             "students' servers would be local processes open to the network. Run: sudo make docker"
@@ -65,16 +71,26 @@ def plan_site(settings: Settings, *, keep_servers: bool) -> Site:
         from hub.spawners.docker import ensure_network
 
         inner_ip = ensure_network(settings)
+    elif mode == "swarm":
+        from hub.spawners.swarm import node_address
+
+        inner_ip = node_address()
     before = _load(settings)
     taken: set[int] = {settings.hub.port}
     ports: list[int] = []
     for offset, (key, ip) in enumerate(
         [("hub_port", inner_ip), ("portal_port", inner_ip), ("traefik_port", "127.0.0.1")], 1
     ):
-        port = _free_port(ip, before.get(key) or settings.hub.port + offset, taken)
+        # on other machines a filter lets servers reach these two ports, and no others
+        tries = 1 if mode == "swarm" and key != "traefik_port" else 200
+        port = _free_port(ip, before.get(key) or settings.hub.port + offset, taken, tries)
         taken.add(port)
         ports.append(port)
     site = Site(mode, why, inner_ip, ports[0], ports[1], ports[2], keep_servers)
+    if mode == "swarm":
+        from hub.spawners.swarm import check_network
+
+        check_network(settings, site)
     file = _file(settings)
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     file.write_text(json.dumps(asdict(site), indent=1), encoding="utf-8")
@@ -131,8 +147,8 @@ def _load(settings: Settings) -> dict[str, Any]:
     return values if isinstance(values, dict) else {}
 
 
-def _free_port(ip: str, wanted: int, taken: set[int]) -> int:
-    for port in range(wanted, min(wanted + 200, 65536)):
+def _free_port(ip: str, wanted: int, taken: set[int], tries: int) -> int:
+    for port in range(wanted, min(wanted + tries, 65536)):
         if port not in taken and can_listen(ip, port):
             return port
     raise SiteError(f"no free port near {wanted}. Set hub.port to another one.")

@@ -48,8 +48,8 @@ def _up(settings: Settings, demo: bool, settings_file: Path | None) -> None:
         raise SiteError(
             f"something else listens on {settings.hub.host}:{settings.hub.port}. Stop it, or set hub.port to another port."
         )
-    if site.mode == "docker":
-        _prepare_docker(settings, demo)
+    if site.contained:
+        _prepare_docker(settings, site, demo)
     passwords = _prepare_demo(settings) if demo else {}
     group = parts(settings, site, settings_file)
     # beside the start, which it must not delay; until then the pages say nothing of it
@@ -57,8 +57,8 @@ def _up(settings: Settings, demo: bool, settings_file: Path | None) -> None:
     try:
         run(settings, site, group, _say, lambda: _announce(settings, site, demo, passwords))
     finally:
-        if demo and site.mode == "docker":
-            _clean_docker(settings)
+        if demo and site.contained:
+            _clean_docker(settings, site)
 
 
 def _say(message: str) -> None:
@@ -66,7 +66,7 @@ def _say(message: str) -> None:
 
 
 def _warn(site: Site) -> None:
-    if site.mode == "docker":
+    if site.contained:
         return
     wall = "in jails of namespaces" if site.mode == "process" else "WITHOUT ANY WALL between students"
     lines = [
@@ -82,14 +82,13 @@ def _warn(site: Site) -> None:
     )
 
 
-def _prepare_docker(settings: Settings, demo: bool) -> None:
+def _prepare_docker(settings: Settings, site: Site, demo: bool) -> None:
     import docker
 
     from hub.images import ImageError, build
-    from hub.spawners.docker import sweep
 
     known = set() if demo else _known_containers(settings)
-    for name in sweep(settings, known):
+    for name in _sweep(settings, site, known):
         _say(f"removed the container {name}, left by an earlier run")
     client = docker.from_env(timeout=600)
     try:
@@ -100,8 +99,16 @@ def _prepare_docker(settings: Settings, demo: bool) -> None:
         client.close()
 
 
+def _sweep(settings: Settings, site: Site, known: set[str]) -> list[str]:
+    if site.mode == "swarm":
+        from hub.spawners.swarm import sweep
+    else:
+        from hub.spawners.docker import sweep
+    return sweep(settings, known)
+
+
 def _known_containers(settings: Settings) -> set[str]:
-    """Ids of containers that the hub will find again."""
+    """Ids of containers and services that the hub will find again."""
     import json
 
     file = settings.places.data / "jupyterhub.sqlite"
@@ -118,11 +125,12 @@ def _known_containers(settings: Settings) -> set[str]:
     return {str(state["object_id"]) for state in states if state.get("object_id")}
 
 
-def _clean_docker(settings: Settings) -> None:
-    from hub.spawners.docker import remove_network, sweep
+def _clean_docker(settings: Settings, site: Site) -> None:
+    from hub.spawners.docker import remove_network
 
-    sweep(settings, set())
-    remove_network(settings)
+    _sweep(settings, site, set())
+    if site.mode == "docker":  # the nodes' operator made the other one
+        remove_network(settings)
 
 
 def _prepare_demo(settings: Settings) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 SPAWNERS = {
     "docker": "hub.spawners.docker.LabDockerSpawner",
+    "swarm": "hub.spawners.swarm.LabSwarmSpawner",
     "process": "hub.spawners.process.LabProcessSpawner",
     "process-unjailed": "hub.spawners.process.LabProcessSpawner",
 }

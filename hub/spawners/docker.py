@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, ClassVar
 
 import docker
@@ -21,6 +22,7 @@ from hub.spawners.base import LabSpawner, StartFailed
 SITE_LABEL = "ictlabs.site"
 # A new /proc may be mounted only where the present one is not covered in places. Nothing runs as root in there.
 NESTED = {"host_config": {"MaskedPaths": list(MASKED_PATHS), "ReadonlyPaths": []}}
+WRITABLE_MB = {"/tmp": 256, "/var/tmp": 64}  # noqa: S108 (the container's own), in memory
 THREADS = 16  # DockerSpawner has one: a slow `docker stop` would keep everybody waiting
 
 
@@ -100,12 +102,15 @@ class LabDockerSpawner(LabSpawner, DockerSpawner):
             cls._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="docker")
         return cls._executor
 
+    def names_folder(self) -> Path:
+        """Where files that are mounted into containers lie."""
+        return Path(self.settings.places.run / "names")
+
     def _lay_names(self, launch: LaunchPlan) -> dict[str, dict[str, str]]:
         """Mounts that give the container's id a name; none where it has one."""
         client = docker.from_env(timeout=30)
         try:
-            folder = self.settings.places.run / "names"
-            files = name_files(client, launch.image, site_uid(), site_gid(), folder)
+            files = name_files(client, launch.image, site_uid(), site_gid(), self.names_folder())
         finally:
             client.close()
         return {str(file): {"bind": inside, "mode": "ro"} for inside, file in files.items()}
@@ -137,7 +142,7 @@ class LabDockerSpawner(LabSpawner, DockerSpawner):
             "memswap_limit": launch.memory_mb * 2**20,  # else as much again in swap, which all would wait for
             "pids_limit": launch.pids,
             "read_only": True,  # what a student writes is in the home, or in memory and counted as such
-            "tmpfs": {"/tmp": "size=256m,mode=1777", "/var/tmp": "size=64m,mode=1777"},  # noqa: S108 (the container's own)
+            "tmpfs": {place: f"size={size}m,mode=1777" for place, size in WRITABLE_MB.items()},
             "ipc_mode": "private",
             "log_config": {"type": "json-file", "config": {"max-size": "5m", "max-file": "1"}},
         }
@@ -183,11 +188,11 @@ class LabDockerSpawner(LabSpawner, DockerSpawner):
     async def get_object(self) -> Any:
         """Look at the container. An Engine that is in trouble is not a container that is gone."""
         try:
-            found = await self.docker("inspect_container", self.object_name)
+            found = await self.docker(f"inspect_{self.object_type}", self.object_name)
         except docker.errors.NotFound:
             self.object_id = ""
             return None
-        self.object_id = found["Id"]
+        self.object_id = found[self.object_id_key]
         return found
 
     async def poll(self) -> Any:
