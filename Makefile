@@ -8,7 +8,7 @@ help:
 	@echo "make up      set up everything and start a demo site on http://127.0.0.1:8000"
 	@echo "make test    set up and run every check and test        (ARGS='tests/labs -x' for some)"
 	@echo "make conformance  nbgrader's own tests, with our exchange and our engine behind them"
-	@echo "make check   lint, types and layers only"
+	@echo "make check   lint, types and layers, and known vulnerabilities of what is installed"
 	@echo "make pictures  take the pictures of the portal anew, on a demo site of their own (needs Chromium)"
 	@echo "make docker  install and start a Docker Engine (as root, on Debian or Ubuntu)"
 	@echo "make lock    write requirements.lock and the images' locks anew"
@@ -28,6 +28,7 @@ check: .venv/ready
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/python tests/audit.py
 
 pictures: .venv/ready
 	.venv/bin/python -m docs.pictures.make $(ARGS)
