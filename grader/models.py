@@ -94,6 +94,8 @@ class Release(Base):
     cell_seconds: Mapped[int] = mapped_column(
         default=0
     )  # a cell may take so long, if the site's limit is less
+    memory_mb: Mapped[int] = mapped_column(default=0)  # likewise: a server, and the grading of a submission
+    cpus: Mapped[float] = mapped_column(default=0.0)
     # The rest is grader.schedule.Schedule, with due_at above.
     opens_at: Mapped[datetime | None]
     cutoff_at: Mapped[datetime | None]

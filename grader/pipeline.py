@@ -149,7 +149,9 @@ class _Bench:
             fork=self.release.fork,
             nested=self.release.nested,
             slots=self.settings.slots,
-            sandbox=self.settings.sandbox.for_cells_of(self.release.cell_seconds),
+            sandbox=self.settings.sandbox.for_cells_of(self.release.cell_seconds).with_room(
+                self.release.memory_mb, self.release.cpus
+            ),
             exchange=self.settings.exchange,
         )
 

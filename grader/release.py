@@ -10,7 +10,7 @@ from grader.latemarks import settle_lateness
 from grader.models import Release
 from grader.schedule import Schedule
 from grader.settings import Places
-from grader.store import NotThere, Store
+from grader.store import NotThere, Room, Store
 from labs.model import Lab
 
 
@@ -49,6 +49,7 @@ def release_lab(
         fork=lab.fork,
         nested=lab.nested,
         cell_seconds=lab.cell_seconds,
+        room=Room(lab.memory_mb, lab.cpus),
     )
     settle_lateness(store, places, course, also=took)
     return release

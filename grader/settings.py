@@ -57,6 +57,11 @@ class SandboxSettings(Closed):
         }
         return self.model_copy(update=longer)
 
+    def with_room(self, memory_mb: int, cpus: float) -> Self:
+        """The same, with at least so much memory (MiB) and so many cores for a submission."""
+        wider = {"memory_mb": max(self.memory_mb, memory_mb), "cpus": max(self.cpus, cpus)}
+        return self.model_copy(update=wider)
+
 
 class GraderSettings(Closed):
     """The [grader] table."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -47,6 +48,14 @@ class Withdrawn(RecordError):
 
 class TooMany(RecordError):
     """A student hands in too often."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """Memory (MiB) and cores that something needs; 0: what the site gives is enough."""
+
+    memory_mb: int = 0
+    cpus: float = 0.0
 
 
 class Store(
@@ -172,11 +181,13 @@ class Store(
         fork: bool = True,
         nested: bool = False,
         cell_seconds: int = 0,
+        room: Room = Room(),
     ) -> Release:
         """Offer a lab to a course. `archive`: zip of the student's files. Releasing again replaces and re-offers.
 
         schedule: takes the place of due_at; without one, all but the due time stays as it was. source: zip of what the
         lab was made from, to say later what is new. preload, fork, cell_seconds: as in the lab's lab.toml, for grading. nested: it makes namespaces of its own.
+        room: what it needs where the site gives less.
         """
         check_lab(lab)
         if schedule is not None:
@@ -193,6 +204,7 @@ class Store(
             row.released_at, row.released_by, row.due_at = datetime.now(UTC), by, due_at
             row.withdrawn_at, row.preload, row.fork, row.nested = None, list(preload), fork, nested
             row.cell_seconds, row.source_sha256 = cell_seconds, source_sha256
+            row.memory_mb, row.cpus = room.memory_mb, room.cpus
             if schedule is not None:
                 put_schedule(row, schedule)
         return row
@@ -204,6 +216,21 @@ class Store(
             query = query.where(Release.withdrawn_at.is_(None))
         with self._read() as session:
             return list(session.scalars(query))
+
+    def room_for(self, username: str, environment: str) -> Room:
+        """What the hungriest lab needs that a person may have open in an environment: their labs share a server."""
+        query = (
+            select(func.max(Release.memory_mb), func.max(Release.cpus))
+            .join(Member, Member.course == Release.course)
+            .where(
+                Member.username == username,
+                Release.environment == environment,
+                Release.withdrawn_at.is_(None),
+            )
+        )
+        with self._read() as session:
+            memory_mb, cpus = session.execute(query).one()
+        return Room(memory_mb or 0, cpus or 0.0)
 
     def find_release(self, course: str, lab: str) -> Release:
         """A release, withdrawn or not. Raises NotThere."""

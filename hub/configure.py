@@ -152,6 +152,7 @@ def _servers(c: Any, settings: Settings, site: Site, store: Store) -> None:
     c.LabSpawner.settings = settings
     c.LabSpawner.site = site
     c.LabSpawner.memberships = lambda name: store.memberships(name)  # noqa: PLW0108 (likewise)
+    c.LabSpawner.room_for = lambda *of: store.room_for(*of)  # noqa: PLW0108 (likewise)
     c.Spawner.start_timeout = settings.hub.start_timeout_s + 10  # ours ends first, with a better message
     c.Spawner.http_timeout = 30
     c.LabSwarmSpawner.poll_interval = 10  # a server that came back on another machine is found within that

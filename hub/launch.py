@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from grader.models import Member
 from grader.names import NameRefused, check_username
+from grader.store import Room
 from hub.images import environment_of, environments, image_name
 from hub.settings import Settings
 from hub.site import Site, site_label
@@ -38,11 +39,17 @@ class LaunchPlan:
 
 
 def plan(
-    person: str, environment: str, members: Iterable[Member], settings: Settings, site: Site
+    person: str,
+    environment: str,
+    members: Iterable[Member],
+    settings: Settings,
+    site: Site,
+    *,
+    room: Room = Room(),  # noqa: B008 (it is frozen)
 ) -> LaunchPlan:
     """Plan the server of `person` for `environment`. `members`: the person's rows in courses.
 
-    Raises LaunchRefused.
+    room: what the labs need that the person may open in it. Raises LaunchRefused.
     """
     try:
         check_username(person)
@@ -61,8 +68,8 @@ def plan(
         image=image_name(settings, environment),
         home=settings.places.homes / person,
         courses={course: settings.places.course(course) for course in taught},
-        memory_mb=max(settings.hub.memory_mb, needed.memory_mb),
-        cpus=settings.hub.cpus,
+        memory_mb=max(settings.hub.memory_mb, needed.memory_mb, room.memory_mb),
+        cpus=max(settings.hub.cpus, room.cpus),
         pids=max(settings.hub.pids, needed.pids),
         nested=needed.nested,
         label=site_label(settings),

@@ -92,7 +92,7 @@ def _in_container(
 ) -> None:
     image, wanted = image_name(settings, lab.environment), environment_of(lab.environment)
     nested = lab.nested or wanted.nested
-    memory_mb = max(settings.hub.memory_mb, wanted.memory_mb)
+    memory_mb = max(settings.hub.memory_mb, wanted.memory_mb, lab.memory_mb)
     config = client.api.create_host_config(
         binds={str(server.home): {"bind": f"{INSIDE_HOME}/lab", "mode": "rw"}},
         port_bindings={8888: ("127.0.0.1", server.port)},

@@ -84,6 +84,8 @@ class Lab(Closed):
     preload: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*$")], ...] = ()
     fork: bool = True
     cell_seconds: int = Field(default=0, ge=0, le=600)
+    memory_mb: int = Field(default=0, ge=0, le=65536)
+    cpus: float = Field(default=0, ge=0, le=64)
     requires: tuple[Annotated[str, StringConstraints(pattern=LAB_NAME.pattern)], ...] = ()
     objectives: tuple[Words, ...] = ()
     outcomes: tuple[Id, ...] = ()

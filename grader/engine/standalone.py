@@ -53,7 +53,7 @@ def grade_files(
     with tempfile.TemporaryDirectory(prefix="ict-standalone-") as folder:
         gradebook = CourseGradebook(Places(data=Path(folder)), COURSE)
         released = gradebook.released(lab.name, gradebook.prepare_release(lab).files)
-        settings = settings.for_cells_of(lab.cell_seconds)
+        settings = settings.for_cells_of(lab.cell_seconds).with_room(lab.memory_mb, lab.cpus)
         walls = sandbox or open_sandbox(settings.backend, settings, image=image or image_of(lab.environment))
         kernels = walls.kernels(Limits.of(settings, nested=lab.nested), preload=lab.preload, fork=lab.fork)
         try:

@@ -37,6 +37,7 @@ class LabSpawner(Configurable):
     site = AnyTrait(help="hub.site.Site").tag(config=True)
     # a function: traitlets copies configured objects deeply, and leaves functions alone
     memberships = Callable(help="grader.store.Store.memberships").tag(config=True)
+    room_for = Callable(help="grader.store.Store.room_for").tag(config=True)
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -46,7 +47,9 @@ class LabSpawner(Configurable):
         """Plan this server. Raises StartFailed that the person can read."""
         name = self.user.name
         try:
-            return plan(name, self.name or "base", self.memberships(name), self.settings, self.site)
+            environment = self.name or "base"
+            room = self.room_for(name, environment)
+            return plan(name, environment, self.memberships(name), self.settings, self.site, room=room)
         except LaunchRefused as refused:
             raise StartFailed(str(refused), reason="plan", status_code=400) from refused
 

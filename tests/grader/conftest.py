@@ -70,10 +70,10 @@ class Course:
         self.steps: list[Step] = []
         self.release()
 
-    def release(self, hidden: str | None = None, due_at: Any = None, cell_seconds: int = 0) -> None:
+    def release(self, hidden: str | None = None, due_at: Any = None, **limits: Any) -> None:
         """Release the lab, with another hidden test if one is given."""
         lab = _write_lab(self.folder / "sums", **({"hidden": hidden} if hidden else {}))
-        lab = lab.model_copy(update={"cell_seconds": cell_seconds})
+        lab = lab.model_copy(update=limits)
         self.released = release_lab(self.store, self.places, lab, COURSE, by="teacher", due_at=due_at)
 
     def notebook(self, add: str | None = None, why: str | None = None) -> dict[str, Any]:

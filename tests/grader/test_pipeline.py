@@ -287,6 +287,18 @@ def test_a_lab_s_slow_cells_get_their_time_and_the_whole_notebook_as_many_times_
     assert usual.for_cells_of(120).total_timeout_s == 1200
 
 
+def test_a_lab_that_asks_for_memory_gets_it(course: Any) -> None:
+    """What it asks for is a floor, as with time."""
+    large = "whole = bytearray(500 * 2**20)\ndef add(a, b):\n    return a + b"
+    course.hand_in("alice", course.notebook(add=large))
+    course.grade()
+    before = course.marks()
+    course.release(memory_mb=900)
+    course.grade(regrade=True)
+
+    assert (before, course.marks()) == ({"alice": (0, False)}, {"alice": (2, False)})
+
+
 def test_a_lab_that_asks_for_time_gets_it(course: Any) -> None:
     course.release(cell_seconds=4)
     slow = "import time\ntime.sleep(3)\ndef add(a, b):\n    return a + b"

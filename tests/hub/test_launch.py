@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from grader.models import Member
+from grader.store import Room
 from hub.launch import LaunchRefused, plan
 from hub.settings import HubSettings, Settings
 from hub.site import Site
@@ -38,6 +39,18 @@ def test_an_environment_of_networks_has_room_for_its_routers(tmp_path: Path) -> 
     assert launch.nested
     assert launch.pids == 1024
     assert not plan("alice", "base", [], settings, SITE).nested
+
+
+def test_a_lab_that_needs_more_than_the_site_gives_gets_it_and_one_that_needs_less_takes_nothing(
+    tmp_path: Path,
+) -> None:
+    settings = Settings(root=tmp_path, hub=HubSettings(memory_mb=700, cpus=1.5))
+
+    hungry = plan("alice", "base", [], settings, SITE, room=Room(memory_mb=2000, cpus=3))
+    modest = plan("alice", "base", [], settings, SITE, room=Room(memory_mb=100, cpus=0.5))
+
+    assert (hungry.memory_mb, hungry.cpus) == (2000, 3)
+    assert (modest.memory_mb, modest.cpus) == (700, 1.5)
 
 
 def test_an_instructor_gets_the_folders_of_the_courses_taught_only(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from grader.database import open_engine
 from grader.models import Base, Report
 from grader.names import NameRefused
 from grader.settings import Places
-from grader.store import AlreadyThere, MemberRow, NotThere, RecordError, Store, TooMany, Withdrawn
+from grader.store import AlreadyThere, MemberRow, NotThere, RecordError, Room, Store, TooMany, Withdrawn
 
 WORK = pack({"net-subnetting.ipynb": b"{}"})
 
@@ -35,6 +35,29 @@ def test_migrations_make_exactly_the_tables_of_the_models(store: Store) -> None:
     with store.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": False})
         assert compare_metadata(context, Base.metadata) == []
+
+
+def test_a_server_has_room_for_the_hungriest_lab_that_its_person_may_open_in_it(store: Store) -> None:
+    """Of the person's courses, in that environment, and not of a lab that was taken back."""
+
+    def released(lab: str, environment: str, room: Room, course: str = "ict101") -> None:
+        store.release(
+            course, lab, WORK, title="", environment=environment, max_points=1, by="teacher", room=room
+        )
+
+    store.create_course("ict102")
+    released("net-one", "base", Room())
+    released("net-two", "base", Room(memory_mb=1500, cpus=0.5))
+    released("net-three", "base", Room(memory_mb=1200, cpus=3))
+    released("net-back", "base", Room(memory_mb=9000, cpus=9))
+    released("ai-one", "ai", Room(memory_mb=4000))
+    released("net-else", "base", Room(memory_mb=8000), course="ict102")
+    store.withdraw("ict101", "net-back")
+
+    assert store.room_for("alice", "base") == Room(1500, 3)
+    assert store.room_for("alice", "ai") == Room(4000, 0)
+    assert store.room_for("alice", "network") == store.room_for("nobody", "base") == Room()
+    assert store.find_release("ict101", "net-two").memory_mb == 1500
 
 
 def test_opening_again_keeps_everything(database_url: str, store: Store, tmp_path: Path) -> None:
