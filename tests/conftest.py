@@ -6,7 +6,8 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import docker
@@ -21,6 +22,17 @@ def _missing(what: str, remedy: str) -> None:
     if os.environ.get("CI") or os.environ.get("ICTLABS_TEST_ALL"):
         pytest.fail(message, pytrace=False)
     pytest.skip(message)
+
+
+@pytest.fixture(autouse=True)
+def no_longer_path() -> Iterator[None]:
+    """Take away what a test's apps put in front of sys.path: nbgrader's put one folder there for each of their runs.
+
+    After a thousand of them no process that is told the path by its arguments can be started any more.
+    """
+    before = list(sys.path)
+    yield
+    sys.path[:] = before
 
 
 @pytest.fixture(scope="session")

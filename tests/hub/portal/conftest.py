@@ -20,7 +20,9 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from playwright.sync_api import Browser as Chromium
+from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page
+from playwright.sync_api import Response as BrowserResponse
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -438,7 +440,20 @@ def at(window: Chromium, served: Served) -> Iterator[Callable[..., Page]]:
             stack.callback(context.close)
             context.add_cookies([{"name": "who", "value": name, "domain": "127.0.0.1", "path": "/"}])
             found = context.new_page()
+            found.on("response", _tell_refusal)
+            stack.callback(_show, found)
             found.goto(served.url)
             return found
 
         yield page
+
+
+def _tell_refusal(answer: BrowserResponse) -> None:
+    if answer.status >= 400:
+        print(answer.status, answer.url)
+
+
+def _show(page: Page) -> None:
+    """Print what a page shows at the end: pytest keeps it for a test that failed."""
+    with contextlib.suppress(PlaywrightError):
+        print(page.url, page.locator("body").inner_text(timeout=1000)[:1500], sep="\n")
