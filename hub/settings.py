@@ -170,8 +170,8 @@ class TlsSettings(Closed):
         if self.acme_email and not (self.domain and is_email(self.acme_email)):
             what = "no domain" if not self.domain else "no e-mail address"
             raise ValueError(f"acme_email: {what}. ACME needs an address, and domain, the name to certify")
-        if not self.acme_server.startswith(("https://", "http://127.0.0.1:", "http://[::1]:")):
-            raise ValueError("acme_server: no https:// URL. Plain HTTP is for a server on this machine alone")
+        if not self.acme_server.startswith("https://"):
+            raise ValueError("acme_server: no https:// URL. Write the one of the server's directory")
         return self
 
 

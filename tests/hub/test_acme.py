@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from benchmarks.site import free_ports
 from hub.settings import Settings
 from hub.site import Site
 from hub.supervise import parts
+from hub.tls import ENTRY, traefik_folder
 
 DOMAIN = "labs.academy.example"
 PROOF = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.31")  # acmeIdentifier, RFC 8737
@@ -33,10 +35,11 @@ PROOF = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.31")  # acmeIdentifier, RFC 8737
 class Authority(ThreadingHTTPServer):
     """An ACME server (RFC 8555) for one domain, on loopback. It looks at the challenge, and not at signatures."""
 
-    def __init__(self, site_port: int) -> None:
+    def __init__(self, site_port: int, folder: Path) -> None:
         super().__init__(("127.0.0.1", 0), Answers)
         self.site_port = site_port
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        self.file = folder / "acme-server.pem"
+        self.url = f"https://127.0.0.1:{self.server_address[1]}"
         self.name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Academy ACME CA")])
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.token = secrets.token_urlsafe(32)
@@ -45,6 +48,19 @@ class Authority(ThreadingHTTPServer):
         self.certificate = ""
         self.contacts: list[list[str]] = []
         self.orders: list[list[dict[str, str]]] = []
+
+        self.speak_tls()
+
+    def speak_tls(self) -> None:
+        """Traefik insists on https: have a certificate, which `file` holds with its key."""
+        me = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+        form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        self.file.write_text(self.signed(self.name, self.key.public_key(), me))
+        with self.file.open("ab") as stream:
+            stream.write(self.key.private_bytes(*form))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.file)
+        self.socket = context.wrap_socket(self.socket, server_side=True)
 
     def prove(self) -> None:
         """Ask the site for the challenge's proof, by TLS-ALPN-01 (RFC 8737)."""
@@ -55,17 +71,16 @@ class Authority(ThreadingHTTPServer):
         self.state = "valid" if extension.value == b"\x04\x20" + wanted else "invalid"
 
     def sign(self, request: x509.CertificateSigningRequest) -> None:
-        """Make the certificate that was asked for, and the CA's own."""
-        now = datetime.now(UTC)
+        """Make the certificate that was asked for."""
         names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        for subject, key, extension in (
-            (x509.Name([]), request.public_key(), names),
-            (self.name, self.key.public_key(), x509.BasicConstraints(True, None)),
-        ):
-            made = x509.CertificateBuilder(self.name, subject, key, x509.random_serial_number())  # type: ignore[arg-type]
-            made = made.not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(days=90))
-            signed = made.add_extension(extension, critical=True).sign(self.key, hashes.SHA256())
-            self.certificate += signed.public_bytes(serialization.Encoding.PEM).decode()
+        self.certificate = self.signed(x509.Name([]), request.public_key(), names)
+
+    def signed(self, subject: x509.Name, key: Any, names: x509.SubjectAlternativeName) -> str:
+        now = datetime.now(UTC)
+        made = x509.CertificateBuilder(self.name, subject, key, x509.random_serial_number())
+        made = made.not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(days=90))
+        made = made.add_extension(names, critical=not list(subject))
+        return made.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -171,8 +186,8 @@ def port() -> int:
 
 
 @pytest.fixture
-def ca(port: int) -> Iterator[Authority]:
-    with Authority(port) as server:
+def ca(tmp_path: Path, port: int) -> Iterator[Authority]:
+    with Authority(port, tmp_path) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
@@ -184,6 +199,11 @@ def test_a_certificate_is_got_served_and_kept(tmp_path: Path, port: int, ca: Aut
         {"root": tmp_path, "hub": {"port": port}, "tls": {**tls, "redirect_port": 0}}
     )
     traefik, _hub = parts(settings, Site("process", "", "127.0.0.1", 1, 2, port + 1, False), None)
+    traefik.env["SSL_CERT_FILE"] = str(ca.file)  # as if this machine trusted the server
+    # as the hub's, by any path: Traefik asks for certificates that some route is for
+    (traefik_folder(settings) / "routes.toml").write_text(
+        f'[http.routers.all]\nrule = "PathPrefix(`/`)"\nservice = "api@internal"\nentryPoints = ["{ENTRY}"]\n'
+    )
     kept = settings.places.secrets / "acme.json"
 
     def served() -> bool:
