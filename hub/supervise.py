@@ -165,7 +165,7 @@ def _stopped(settings: Settings, name: str, argv: list[str]) -> bool:
 def _traefik(settings: Settings, site: Site) -> dict[str, object]:
     folder = traefik_folder(settings)
     (folder / "routes.toml").touch(mode=0o600)
-    config = listening(settings, lambda port: f"{in_url(settings.hub.host)}:{port}")
+    config = listening(settings)
     config["entryPoints"]["auth_api"] = {"address": f"127.0.0.1:{site.traefik_port}"}
     return {
         "api": {},

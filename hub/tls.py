@@ -14,9 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 
-from hub.settings import Settings
+from hub.settings import Settings, in_url
 
 HSTS_S = 365 * 24 * 3600
 SOON = timedelta(days=14)
@@ -54,7 +61,7 @@ def read_certificate(settings: Settings) -> Certificate:
     chain_file, key_file = own_files(settings)
     chain, key = _read("tls.certificate_file", chain_file), _read("tls.key_file", key_file)
     try:
-        first = x509.load_pem_x509_certificates(chain)[0]
+        certificates = x509.load_pem_x509_certificates(chain)
     except ValueError:
         raise CertificateError(
             f"tls.certificate_file: {chain_file}: no certificate in PEM form",
@@ -62,7 +69,7 @@ def read_certificate(settings: Settings) -> Certificate:
         ) from None
     try:
         private = load_pem_private_key(key, None)
-    except (ValueError, TypeError) as error:  # TypeError: it needs a password
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:  # TypeError: it needs a password
         locked = isinstance(error, TypeError)
         raise CertificateError(
             f"tls.key_file: {key_file}: "
@@ -71,6 +78,7 @@ def read_certificate(settings: Settings) -> Certificate:
             if locked
             else "Name the file that begins with -----BEGIN PRIVATE KEY-----",
         ) from None
+    first = certificates[0]
     form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     if private.public_key().public_bytes(*form) != first.public_key().public_bytes(*form):
         raise CertificateError(
@@ -85,7 +93,13 @@ def read_certificate(settings: Settings) -> Certificate:
             f"tls.certificate_file: {chain_file}: the certificate {'ended' if ended else 'begins'} on {when:%Y-%m-%d}",
             "Renew it" if ended else "Check the machine's clock, or wait until then",
         )
-    return Certificate(chain.decode(), key.decode(), _names(first), first.not_valid_after_utc)
+    # written anew: what else a file has, such as text between the parts, is nothing for Traefik's templates
+    return Certificate(
+        "".join(each.public_bytes(Encoding.PEM).decode() for each in certificates),
+        private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
+        _names(first),
+        first.not_valid_after_utc,
+    )
 
 
 def flaws(settings: Settings) -> list[tuple[str, str, str]]:
@@ -152,10 +166,10 @@ def traefik_folder(settings: Settings) -> Path:
     return settings.places.run / "traefik"
 
 
-def listening(settings: Settings, address: Callable[[int], str]) -> dict[str, Any]:
-    """Traefik's static configuration of what people reach. `address`: a port as Traefik names it."""
-    tls = settings.tls
-    entry: dict[str, Any] = {"address": address(settings.hub.port)}
+def listening(settings: Settings) -> dict[str, Any]:
+    """Traefik's static configuration of what people reach."""
+    tls, host = settings.tls, in_url(settings.hub.host)
+    entry: dict[str, Any] = {"address": f"{host}:{settings.hub.port}"}
     points = {ENTRY: entry}
     if not tls.is_on:
         return {"entryPoints": points}
@@ -163,7 +177,7 @@ def listening(settings: Settings, address: Callable[[int], str]) -> dict[str, An
     if tls.redirect_port:
         to = {"to": ENTRY, "scheme": "https"}
         points[_PLAIN] = {
-            "address": address(tls.redirect_port),
+            "address": f"{host}:{tls.redirect_port}",
             "http": {"redirections": {"entryPoint": to}},
         }
     if not tls.acme_email:

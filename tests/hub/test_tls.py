@@ -165,12 +165,10 @@ def test_a_renewed_certificate_is_served_and_half_of_one_is_not(site: DemoSite, 
 
 
 def test_keys_are_for_this_user_alone(site: DemoSite) -> None:
-    folder = site.folder / "var" / "run" / "traefik"
+    file = site.folder / "var" / "run" / "traefik" / "tls.yaml"
 
-    assert {file.name: file.stat().st_mode & 0o777 for file in folder.iterdir()} == {
-        "tls.yaml": 0o600,
-        "routes.toml": 0o600,
-    }
+    assert "PRIVATE KEY" in file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o600
     assert "PRIVATE KEY" not in "".join(
         file.read_text() for file in (site.folder / "var" / "logs").glob("*.log")
     )
@@ -298,6 +296,18 @@ def test_a_certificate_that_ended_is_told_by_the_command(
     assert f"{tmp_path}/site.pem: the certificate ended on" in done.stdout + done.stderr
     assert "Renew it" in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_else_is_in_a_file_does_not_reach_the_templates_of_traefik(
+    tmp_path: Path, authority: Authority
+) -> None:
+    authority.issue(tmp_path)
+    for file in (tmp_path / "site.pem", tmp_path / "site.key"):
+        file.write_bytes(b"Bag Attributes: {{ env `HOME` }} \xe9\n" + file.read_bytes())
+
+    write(own(tmp_path))
+
+    assert "{{" not in (traefik_folder(own(tmp_path)) / "tls.yaml").read_text()
 
 
 def test_a_site_that_goes_back_to_plain_http_forgets_the_certificate(
