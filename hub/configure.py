@@ -165,6 +165,8 @@ def _servers(c: Any, settings: Settings, site: Site, store: Store) -> None:
     c.Spawner.args = ["--HubOAuth.cache_max_age=15"]
     if idle_s := settings.hub.idle_s:  # who is at work is heard of before the time is over
         c.Spawner.args += [f"--JupyterHubSingleUser.hub_activity_interval={max(1, min(300, idle_s // 4))}"]
+    if settings.tls.is_on:  # its other cookies go by the hub's options
+        c.Spawner.args += ["--ServerApp.tornado_settings={'xsrf_cookie_kwargs': {'secure': True}}"]
     c.Spawner.oauth_client_allowed_scopes = []
     # What a student's server may do with its token: say who it is, and reach the exchange.
     c.Spawner.server_token_scopes = [

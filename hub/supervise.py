@@ -182,6 +182,7 @@ def run(settings: Settings, site: Site, group: list[Part], say: Say, ready: Call
     Raises SiteError when a part does not come up.
     """
     stopping: list[int] = []
+    renewal = Renewal(settings, say)
     before = {
         s: signal.signal(s, lambda number, _frame: stopping.append(number))
         for s in (signal.SIGINT, signal.SIGTERM)
@@ -193,7 +194,6 @@ def run(settings: Settings, site: Site, group: list[Part], say: Say, ready: Call
         if _wait_until_up(settings, group, stopping):
             ready()
         given_rest: set[str] = set()
-        renewal = Renewal(settings, say)
         while not stopping:
             renewal.look()
             for part in filter(Part.ended, group):
