@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+import websocket
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -86,7 +87,9 @@ def site(
         yield site
 
 
-def test_people_log_in_by_https_and_every_cookie_is_for_https_alone(site: DemoSite, visit: Visit) -> None:
+def test_people_open_a_lab_by_https_and_every_cookie_is_for_https_alone(
+    site: DemoSite, visit: Visit, authority: Authority
+) -> None:
     cookies: list[str] = []
     alice = visit(site, "alice")
     alice.http.event_hooks["response"].append(
@@ -94,12 +97,27 @@ def test_people_log_in_by_https_and_every_cookie_is_for_https_alone(site: DemoSi
     )
 
     page = alice.login()
-    server = alice.start_server()
-    lab = alice.http.get(f"{server['url']}lab")  # through the server's own login
+    home = alice.start_server()["url"]
+    # through the server's own login; it fetches the lab inside the machine
+    lab = alice.http.get(f"{home}ictlab/open", params={"course": "ict101", "lab": "net-subnetting"})
+    line = websocket.create_connection(
+        f"{site.url.replace('http', 'ws')}{home}api/events/subscribe",
+        cookie="; ".join(f"{c.name}={c.value}" for c in alice.http.cookies.jar if home.startswith(c.path)),
+        origin=site.url,
+        sslopt={"ca_certs": str(authority.file)},
+        timeout=20,
+    )
+    line.ping()
+    pong = line.recv_data(control_frame=True)[0]
+    line.close()
     alice.stop_server()
 
     assert (page.status_code, page.url.path) == (200, "/services/portal/")
-    assert (lab.status_code, lab.url.path) == (200, f"{server['url']}lab")
+    assert (lab.status_code, lab.url.path) == (
+        200,
+        f"{home}lab/tree/ict101/net-subnetting/net-subnetting.ipynb",
+    )
+    assert pong == websocket.ABNF.OPCODE_PONG
     assert {str(each.url.scheme) for each in [*page.history, page, *lab.history, lab]} == {"https"}
     given = [cookie for cookie in cookies if '=""' not in cookie]  # the others are taken away
     names = {cookie.partition("=")[0] for cookie in given}
