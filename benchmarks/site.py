@@ -6,6 +6,7 @@ import os
 import random
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -48,10 +49,11 @@ class DemoSite:
         hub: str = "",
         host: str = "127.0.0.1",
         before: tuple[str, ...] = (),
+        authority: Path | None = None,
     ) -> None:
         """site, hub: further lines of the tables [site] and [hub]; `hub` may go on with other tables.
 
-        before: words before the command, such as nsenter's.
+        before: words before the command, such as nsenter's. authority: PEM file of the CA of a site with https.
         """
         self.host = host
         self.before = before
@@ -61,7 +63,8 @@ class DemoSite:
         self.spawner = spawner
         self.timeout_s = timeout_s
         self.port = free_ports(4)[0]
-        self.url = f"http://{host}:{self.port}"
+        self.url = f"{'https' if authority else 'http'}://{host}:{self.port}"
+        self.trust = ssl.create_default_context(cafile=authority)
         self.passwords: dict[str, str] = {}
         self.started_s = 0.0
         self.log = folder / "up.log"
@@ -110,7 +113,9 @@ class DemoSite:
     def answers(self) -> bool:
         """Whether the portal answers through the proxy."""
         try:
-            with urllib.request.urlopen(f"{self.url}/services/portal/health", timeout=5) as answer:  # noqa: S310 (loopback)
+            with urllib.request.urlopen(  # noqa: S310 (loopback)
+                f"{self.url}/services/portal/health", timeout=5, context=self.trust
+            ) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False

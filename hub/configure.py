@@ -17,6 +17,7 @@ from hub.images import environments
 from hub.settings import Settings
 from hub.site import METRICS_TOKEN, Site, load_site, secret
 from hub.spawners import SPAWNERS
+from hub.tls import ENTRY, traefik_folder
 
 HERE = Path(__file__).resolve().parent
 PORTAL = "portal"
@@ -94,6 +95,8 @@ def _hub(c: Any, settings: Settings, site: Site) -> None:
     c.JupyterHub.hub_bind_url = f"http://{site.inner_ip}:{site.hub_port}"
     c.JupyterHub.hub_connect_url = f"http://{site.inner_ip}:{site.hub_port}"
     c.JupyterHub.bind_url = f"http://{settings.hub.host}:{settings.hub.port}"
+    if settings.tls.is_on:  # the hub's and students' servers' cookies; the portal looks at how a request came
+        c.JupyterHub.tornado_settings = {"cookie_options": {"secure": True}}
     c.JupyterHub.cleanup_servers = not site.keep_servers
     c.JupyterHub.template_paths = [str(HERE / "templates")]
     c.JupyterHub.template_vars = {"ictlabs_signup": settings.hub.open_signup, "announcement": _warning(site)}
@@ -120,7 +123,8 @@ def _proxy(c: Any, settings: Settings, site: Site) -> None:
     password = secret(settings, "traefik_password")
     c.JupyterHub.proxy_class = "jupyterhub_traefik_proxy.fileprovider.TraefikFileProviderProxy"
     c.TraefikFileProviderProxy.should_start = False
-    c.TraefikFileProviderProxy.dynamic_config_file = str(settings.places.run / "traefik-routes.toml")
+    c.TraefikFileProviderProxy.traefik_entrypoint = ENTRY
+    c.TraefikFileProviderProxy.dynamic_config_file = str(traefik_folder(settings) / "routes.toml")
     c.TraefikFileProviderProxy.traefik_api_url = f"http://127.0.0.1:{site.traefik_port}"
     c.TraefikFileProviderProxy.traefik_api_username = "jupyterhub"
     c.TraefikFileProviderProxy.traefik_api_password = password
@@ -162,6 +166,8 @@ def _servers(c: Any, settings: Settings, site: Site, store: Store) -> None:
     c.Spawner.args = ["--HubOAuth.cache_max_age=15"]
     if idle_s := settings.hub.idle_s:  # who is at work is heard of before the time is over
         c.Spawner.args += [f"--JupyterHubSingleUser.hub_activity_interval={max(1, min(300, idle_s // 4))}"]
+    if settings.tls.is_on:  # its other cookies go by the hub's options
+        c.Spawner.args += ["--ServerApp.tornado_settings={'xsrf_cookie_kwargs': {'secure': True}}"]
     c.Spawner.oauth_client_allowed_scopes = []
     # What a student's server may do with its token: say who it is, and reach the exchange.
     c.Spawner.server_token_scopes = [

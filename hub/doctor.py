@@ -13,6 +13,7 @@ from typing import Any
 import docker
 
 from hub.settings import Settings
+from hub.tls import flaws
 
 MIN_DISK_GB = 5.0
 MIN_MEMORY_GB = 2.0
@@ -189,6 +190,7 @@ def _problems(settings: Settings, found: Findings) -> list[Problem]:
                 "stop something, or lower hub.memory_mb and the number of students at once",
             )
         )
+    problems.extend(Problem(*flaw) for flaw in flaws(settings))
     return problems
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Literal, Self
@@ -116,6 +117,64 @@ class MailSettings(Closed):
         return self
 
 
+_DOMAIN = re.compile(
+    r"(?:(?!-)[a-z0-9-]{1,63}(?<!-)\.)*(?=[0-9-]*[a-z])(?!-)[a-z0-9-]{1,63}(?<!-)", re.IGNORECASE
+)
+
+
+class TlsSettings(Closed):
+    """The [tls] table: the site by https, with the operator's own certificate or one that is got by ACME."""
+
+    domain: str = Field(
+        default="", description="Name that people type, such as labs.academy.example; ACME needs it."
+    )
+    certificate_file: str = Field(
+        default="",
+        description="Own certificate: PEM file, the site's first, then those up to its CA; relative to ictlabs.toml.",
+    )
+    key_file: str = Field(
+        default="", description="Own certificate's private key: PEM file; relative to ictlabs.toml."
+    )
+    acme_email: str = Field(
+        default="", description="Address that the CA may write to; set it to get the certificate by ACME."
+    )
+    acme_server: str = Field(
+        default="https://acme-v02.api.letsencrypt.org/directory",
+        description="Directory URL of the ACME server; by default Let's Encrypt's.",
+    )
+    redirect_port: int = Field(
+        default=80,
+        ge=0,
+        le=65535,
+        description="Plain HTTP port whose requests are sent to https. 0: none.",
+    )
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the site is reached by https."""
+        return bool(self.certificate_file or self.acme_email)
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if bool(self.certificate_file) != bool(self.key_file):
+            there, other = ("certificate_file", "key_file")[:: 1 if self.certificate_file else -1]
+            raise ValueError(f"{there}: is set, but {other} is not. Name both files")
+        if self.certificate_file and self.acme_email:
+            raise ValueError("certificate_file, acme_email: both are set. Keep the one, remove the other")
+        if self.domain and not self.is_on:
+            raise ValueError(
+                "domain: https needs a certificate. Set certificate_file and key_file, or acme_email"
+            )
+        if self.domain and not _DOMAIN.fullmatch(self.domain):
+            raise ValueError(f"domain: {self.domain} is no host name. Write it without https:// and port")
+        if self.acme_email and not (self.domain and is_email(self.acme_email)):
+            what = "no domain" if not self.domain else "no e-mail address"
+            raise ValueError(f"acme_email: {what}. ACME needs an address, and domain, the name to certify")
+        if not self.acme_server.startswith("https://"):
+            raise ValueError("acme_server: no https:// URL. Write the one of the server's directory")
+        return self
+
+
 class LabsSettings(Closed):
     """The [labs] table: where labs are found."""
 
@@ -132,10 +191,26 @@ class Settings(Closed):
     portal: PortalSettings = PortalSettings()
     grader: GraderSettings = GraderSettings()
     mail: MailSettings = MailSettings()
+    tls: TlsSettings = TlsSettings()
     labs: LabsSettings = LabsSettings()
     root: Path = Field(
         default=Path(), description="Folder that relative paths start from; not a key of the file."
     )
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Self:
+        if self.tls.is_on and self.tls.redirect_port == self.hub.port:
+            raise ValueError(
+                f"tls.redirect_port, hub.port: both are {self.hub.port}. hub.port is the one for https: 443, as a rule"
+            )
+        return self
+
+    @property
+    def address(self) -> str:
+        """What people type to reach the site."""
+        scheme, usual = ("https", 443) if self.tls.is_on else ("http", 80)
+        host = self.tls.domain or in_url(self.hub.host)
+        return f"{scheme}://{host}" + ("" if self.hub.port == usual else f":{self.hub.port}")
 
     @property
     def places(self) -> Places:
@@ -146,6 +221,11 @@ class Settings(Closed):
     def database_url(self) -> str:
         """SQLAlchemy URL of the record."""
         return self.site.database_url or self.places.store_url
+
+
+def in_url(host: str) -> str:
+    """The address of a host as it is written before a port."""
+    return f"[{host}]" if ":" in host else host
 
 
 def load_settings(path: Path | None = None) -> Settings:

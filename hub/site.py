@@ -16,6 +16,7 @@ from hub.doctor import choose_mode, find_engine, find_userns
 from hub.settings import Settings
 
 METRICS_TOKEN = "metrics_token"  # noqa: S105 (the name of the secret)
+HIGH_PORT = 8000  # inner ports are above this one where the site's own is a low one
 CONTAINED = ("docker", "swarm")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -76,14 +77,16 @@ def plan_site(settings: Settings, *, keep_servers: bool) -> Site:
 
         inner_ip = node_address()
     before = _load(settings)
-    taken: set[int] = {settings.hub.port}
+    taken: set[int] = {settings.hub.port, settings.tls.redirect_port}
+    # not every user may listen on those below 1024
+    first = settings.hub.port if settings.hub.port >= 1024 else HIGH_PORT
     ports: list[int] = []
     for offset, (key, ip) in enumerate(
         [("hub_port", inner_ip), ("portal_port", inner_ip), ("traefik_port", "127.0.0.1")], 1
     ):
         # on other machines a filter lets servers reach these two ports, and no others
         tries = 1 if mode == "swarm" and key != "traefik_port" else 200
-        port = _free_port(ip, before.get(key) or settings.hub.port + offset, taken, tries)
+        port = _free_port(ip, before.get(key) or first + offset, taken, tries)
         taken.add(port)
         ports.append(port)
     site = Site(mode, why, inner_ip, ports[0], ports[1], ports[2], keep_servers)
@@ -133,6 +136,16 @@ def can_listen(ip: str, port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def is_denied(ip: str, port: int) -> bool:
+    """Whether this user may not listen on such a port."""
+    with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET) as probe:
+        try:
+            probe.bind((ip, port))
+        except OSError as error:
+            return isinstance(error, PermissionError)
+    return False
 
 
 def _file(settings: Settings) -> Path:

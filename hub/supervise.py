@@ -13,8 +13,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from hub.settings import Settings
+from hub.settings import Settings, in_url
 from hub.site import Site, SiteError, is_listening
+from hub.tls import CertificateError, Renewal, listening, traefik_folder, write
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = Path(sys.executable).parent
@@ -92,10 +93,14 @@ class Part:
 
 
 def parts(settings: Settings, site: Site, settings_file: Path | None) -> list[Part]:
-    """Traefik and the hub, in the order in which they start."""
+    """Traefik and the hub, in the order in which they start. Raises SiteError."""
     for folder in (settings.places.run, settings.places.logs):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     static = settings.places.run / "traefik.json"
+    try:
+        write(settings)
+    except CertificateError as error:
+        raise SiteError(str(error)) from error
     static.write_text(json.dumps(_traefik(settings, site), indent=1), encoding="utf-8")
     path = f"{SCRIPTS}:{os.environ.get('PATH', '/usr/bin:/bin')}"
     keep = {
@@ -158,18 +163,16 @@ def _stopped(settings: Settings, name: str, argv: list[str]) -> bool:
 
 
 def _traefik(settings: Settings, site: Site) -> dict[str, object]:
-    routes = settings.places.run / "traefik-routes.toml"
-    routes.touch(mode=0o600)
-    host = f"[{settings.hub.host}]" if ":" in settings.hub.host else settings.hub.host
+    folder = traefik_folder(settings)
+    (folder / "routes.toml").touch(mode=0o600)
+    config = listening(settings)
+    config["entryPoints"]["auth_api"] = {"address": f"127.0.0.1:{site.traefik_port}"}
     return {
         "api": {},
         "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
         "log": {"level": "WARN"},
-        "providers": {"file": {"filename": str(routes), "watch": True}, "providersThrottleDuration": "0s"},
-        "entryPoints": {
-            "http": {"address": f"{host}:{settings.hub.port}"},
-            "auth_api": {"address": f"127.0.0.1:{site.traefik_port}"},
-        },
+        "providers": {"file": {"directory": str(folder), "watch": True}, "providersThrottleDuration": "0s"},
+        **config,
     }
 
 
@@ -179,6 +182,7 @@ def run(settings: Settings, site: Site, group: list[Part], say: Say, ready: Call
     Raises SiteError when a part does not come up.
     """
     stopping: list[int] = []
+    renewal = Renewal(settings, say)
     before = {
         s: signal.signal(s, lambda number, _frame: stopping.append(number))
         for s in (signal.SIGINT, signal.SIGTERM)
@@ -191,6 +195,7 @@ def run(settings: Settings, site: Site, group: list[Part], say: Say, ready: Call
             ready()
         given_rest: set[str] = set()
         while not stopping:
+            renewal.look()
             for part in filter(Part.ended, group):
                 restart(part, given_rest, say)
             time.sleep(0.2)
@@ -221,7 +226,8 @@ def _wait_until_up(settings: Settings, group: list[Part], stopping: list[int]) -
     import httpx
 
     deadline = time.monotonic() + START_TIMEOUT_S
-    url = f"http://{settings.hub.host}:{settings.hub.port}/services/portal/health"
+    scheme = "https" if settings.tls.is_on else "http"
+    url = f"{scheme}://{in_url(settings.hub.host)}:{settings.hub.port}/services/portal/health"
     while not stopping:
         for part in group:
             if part.ended():
@@ -229,7 +235,8 @@ def _wait_until_up(settings: Settings, group: list[Part], stopping: list[int]) -
         with contextlib.suppress(httpx.HTTPError):
             if (
                 is_listening(settings.hub.host, settings.hub.port)
-                and httpx.get(url, timeout=5).status_code == 200
+                # nothing secret is asked, and the certificate is for another name or still on its way
+                and httpx.get(url, timeout=5, verify=False).status_code == 200  # noqa: S501
             ):
                 return True
         if time.monotonic() > deadline:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from hub.settings import Settings
-from hub.site import Site, SiteError, is_listening, plan_site
+from hub.site import Site, SiteError, is_denied, is_listening, plan_site
 
 
 @click.command("up")
@@ -44,10 +44,8 @@ def _up(settings: Settings, demo: bool, settings_file: Path | None) -> None:
         _say(f"stopped {name} of an earlier run")
     site = plan_site(settings, keep_servers=not demo)
     _warn(site)
-    if is_listening(settings.hub.host, settings.hub.port):
-        raise SiteError(
-            f"something else listens on {settings.hub.host}:{settings.hub.port}. Stop it, or set hub.port to another port."
-        )
+    _check_ports(settings)
+    _check_certificate(settings)
     if site.contained:
         _prepare_docker(settings, site, demo)
     passwords = _prepare_demo(settings) if demo else {}
@@ -59,6 +57,35 @@ def _up(settings: Settings, demo: bool, settings_file: Path | None) -> None:
     finally:
         if demo and site.contained:
             _clean_docker(settings, site)
+
+
+def _check_ports(settings: Settings) -> None:
+    host, ports = settings.hub.host, {"hub.port": settings.hub.port}
+    if settings.tls.is_on and settings.tls.redirect_port:
+        ports["tls.redirect_port"] = settings.tls.redirect_port
+    for key, port in ports.items():
+        if is_listening(host, port):
+            raise SiteError(
+                f"something else listens on {host}:{port}. Stop it, or set {key} to another port."
+            )
+        if port < 1024 and is_denied(host, port):
+            raise SiteError(
+                f"{key}: this user may not listen on port {port}. Set another one, or let every user: "
+                "sudo sysctl -w net.ipv4.ip_unprivileged_port_start=80"
+            )
+
+
+def _check_certificate(settings: Settings) -> None:
+    from hub.tls import CertificateError, doubts, read_certificate
+
+    if not settings.tls.certificate_file:
+        return
+    try:
+        certificate = read_certificate(settings)
+    except CertificateError as error:
+        raise SiteError(str(error)) from error
+    for what, consequence, remedy in doubts(settings, certificate):
+        _say(f"{what}: {consequence}. To mend it: {remedy}.")
 
 
 def _say(message: str) -> None:
@@ -152,8 +179,11 @@ def _prepare_demo(settings: Settings) -> dict[str, str]:
 def _announce(settings: Settings, site: Site, demo: bool, passwords: dict[str, str]) -> None:
     from hub.demo import COURSE, PEOPLE
 
-    host = f"[{settings.hub.host}]" if ":" in settings.hub.host else settings.hub.host
-    click.echo(f"\n{settings.site.name} is up:  http://{host}:{settings.hub.port}")
+    click.echo(f"\n{settings.site.name} is up:  {settings.address}")
+    if settings.tls.acme_email:
+        click.echo(
+            f"Certificate:  by ACME; what keeps it from coming is in {_short(settings.places.logs)}/traefik.log"
+        )
     click.echo(f"Mode:         {site.mode}, because {site.why}")
     click.echo(f"Data:         {_short(settings.places.data)}")
     if demo:

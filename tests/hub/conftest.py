@@ -73,7 +73,7 @@ def visit() -> Iterator[Callable[[DemoSite, str], Visitor]]:
     jars: list[httpx.Client] = []
 
     def make(site: DemoSite, name: str) -> Visitor:
-        jars.append(httpx.Client(base_url=site.url, follow_redirects=True, timeout=120))
+        jars.append(httpx.Client(base_url=site.url, follow_redirects=True, timeout=120, verify=site.trust))
         return Visitor(site, name, jars[-1])
 
     yield make
