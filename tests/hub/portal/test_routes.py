@@ -233,7 +233,7 @@ def routes_of(app: FastAPI, school: Any) -> list[Route]:
         "track": "network", "level": "1",
         "person": "teacher", "what": "lab.grade", "day": "2026-01-01", "before": "9", "hours": "1",
         "all": "1", "force": "1", "after": "", "limit": "100",
-        "live": "off",
+        "live": "off", "view": "notebook",
     }  # fmt: skip
     found = []
     for path, methods in app.openapi()["paths"].items():
