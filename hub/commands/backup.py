@@ -25,7 +25,7 @@ def command(settings: Settings, file: Path | None, without_homes: bool, only_che
       ict backup /backups/monday.tar
       ict backup --check /backups/monday.tar
     """
-    from hub.backup import BackupError, back_up, check
+    from hub.backup import MOST_DEEP, BackupError, back_up, check
 
     try:
         if only_check:
@@ -43,7 +43,10 @@ def command(settings: Settings, file: Path | None, without_homes: bool, only_che
     if found.changed:
         click.echo(f"Changed while they were copied: {', '.join(found.changed[:10])}.", err=True)
     if found.skipped:
-        click.echo(f"Left out, neither files nor folders nor links: {found.skipped}.", err=True)
+        click.echo(
+            f"Left out, neither files nor folders nor links, or {MOST_DEEP} folders deep: {found.skipped}.",
+            err=True,
+        )
 
 
 def _note(settings: Settings, file: Path) -> None:

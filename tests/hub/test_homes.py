@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -50,26 +49,11 @@ def test_no_link_is_followed(tmp_path: Path) -> None:
         measure(tmp_path / "link")
 
 
-@pytest.fixture
-def deep(tmp_path: Path) -> Iterator[Path]:
-    """Folders in folders, deeper than a path can name and Python can call itself."""
-    top = tmp_path / "deep"
-    top.mkdir()
-    above = os.open(top, os.O_RDONLY)
-    try:
-        for _ in range(3000):
-            os.mkdir("d", dir_fd=above)
-            below = os.open("d", os.O_RDONLY, dir_fd=above)
-            os.close(above)
-            above = below
-        yield top
-    finally:
-        os.close(above)
-        subprocess.run(["rm", "-r", str(top)], check=True)  # pytest itself could not
-
-
-def test_a_home_made_to_be_slow_or_deep_is_counted_in_part_and_said_to_be(tmp_path: Path, deep: Path) -> None:
-    wide = tmp_path / "wide"
+def test_a_home_made_to_be_slow_or_deep_is_counted_in_part_and_said_to_be(
+    tmp_path: Path, make_deep: Callable[[Path], None]
+) -> None:
+    wide, deep = tmp_path / "wide", tmp_path / "deep"
+    make_deep(deep)
     for number in range(50):
         fill(wide / str(number), 0)
     descriptors = len(list(Path("/proc/self/fd").iterdir()))
