@@ -122,4 +122,4 @@ def test_one_file_grows_no_larger_than_a_home_may(site: DemoSite, visit: Visit) 
     assert fits.status_code == 201, fits.text
     assert not_.status_code == 500
     home = site.folder / "var" / "homes" / "bob"
-    assert sorted(each.name for each in home.glob("*.txt")) == ["2.txt"]
+    assert (home / f"{LIMIT_MB + 1}.txt").stat().st_size == LIMIT_MB * MIB
