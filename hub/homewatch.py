@@ -8,6 +8,7 @@ everybody's disk; it can be started again, and then there is GRACE to delete fil
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -118,7 +119,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     os.nice(_NICE)
-    asyncio.run(_watch(load_settings()))
+    with contextlib.suppress(KeyboardInterrupt):  # so the hub stops its services
+        asyncio.run(_watch(load_settings()))
 
 
 if __name__ == "__main__":

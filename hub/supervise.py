@@ -157,7 +157,7 @@ class Seen:
     name: str
     pid: int | None
     since: datetime | None
-    ended: str = ""  # when and how it ended last, since it was started first
+    ended: str = ""  # when and how it ended last without being asked to
 
 
 def is_kept_up(settings: Settings) -> bool:
