@@ -8,9 +8,9 @@ everybody's disk; it can be started again, and then there is GRACE to delete fil
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
+import signal
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ log = logging.getLogger("ictlabs.homes")
 LOOK_S = 20.0  # until a server that has started is noticed
 GRACE = timedelta(minutes=15)
 GROWTH = 0.05  # of the limit: a server writes some files of its own
-_NICE = 15
+_NICE = 10
 
 Key = tuple[str, str, datetime | None]  # person, server, when it was started
 
@@ -118,9 +118,10 @@ def main() -> None:
     """Look until told to stop."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    # the hub stops its services by SIGINT and waits for them: at low priority, Python would take a while to end
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.nice(_NICE)
-    with contextlib.suppress(KeyboardInterrupt):  # so the hub stops its services
-        asyncio.run(_watch(load_settings()))
+    asyncio.run(_watch(load_settings()))
 
 
 if __name__ == "__main__":
