@@ -27,6 +27,10 @@ def tiny_hub() -> FastAPI:
     """What the portal asks of a hub for a login and for a page; a token is the word "token" and the user name."""
     app = FastAPI()
 
+    @app.get("/hub/api/")
+    async def version() -> Response:
+        return JSONResponse({"version": "6"})
+
     @app.post("/hub/api/oauth2/token")
     async def token(request: Request) -> Response:
         name = re.search(r"code=code-([a-z0-9]+)", (await request.body()).decode())

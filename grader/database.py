@@ -11,8 +11,10 @@ from typing import Any
 import alembic.command
 import alembic.util
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 _BUSY_MS = 60_000  # a storm of submissions waits its turn rather than fails
@@ -102,6 +104,20 @@ def alembic_config() -> Config:
     return config
 
 
+def revision_needed() -> str:
+    """The revision of the tables that this version works with."""
+    return str(ScriptDirectory.from_config(alembic_config()).get_current_head())
+
+
+def revision_there(url: str) -> str:
+    """The revision of the tables at `url`, of which nothing is changed. Raises RecordError when they cannot be read."""
+    engine = open_engine(url)
+    try:
+        return Database(engine).revision()
+    finally:
+        engine.dispose()
+
+
 class Database:
     """Short transactions on one engine; rows that leave one are detached and complete."""
 
@@ -120,11 +136,22 @@ class Database:
         with Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
 
+    def revision(self) -> str:
+        """The revision of the tables: asking for it shows that they can be read. Raises RecordError when not."""
+        file = self.engine.url.database if self.engine.dialect.name == "sqlite" else None
+        if file and not Path(file).is_file():  # SQLite would make it anew, or read on in one that was removed
+            raise RecordError(f"{file}: the database is not there. Bring it back from a backup.")
+        try:
+            with self._read() as session:
+                return str(session.scalar(text("SELECT version_num FROM alembic_version")))
+        except SQLAlchemyError as error:
+            said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+            raise RecordError(f"the database cannot be read: {said}") from error
+
     def described(self) -> str:
         """The kind of database, its version, and the revision of the tables in it."""
+        revision = self.revision()
         version = ".".join(map(str, self.engine.dialect.server_version_info or ()))
-        with self._read() as session:
-            revision = session.scalar(text("SELECT version_num FROM alembic_version"))
         return f"{self.engine.dialect.name} {version}, tables of revision {revision}"
 
     def close(self) -> None:

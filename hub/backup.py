@@ -35,6 +35,7 @@ MANIFEST = "manifest.json"  # the last entry: a file that was cut off has none
 RECORD = "ictlabs.sqlite"  # of a record in a file outside of the data folder
 DUMP = "postgresql.dump"
 LEFT_OUT = ("run", "logs")  # worthless after a stop; what was printed
+MOST_DEEP = 200  # folders in folders: nobody needs so many, and a student may make a thousand
 _CHUNK = 1 << 20
 _MOST_MANIFEST = 1 << 30
 _BESIDE = ("-wal", "-shm", "-journal")  # beside a database, which is copied without them
@@ -48,7 +49,7 @@ class BackupError(Exception):
 
 @dataclass
 class Counted:
-    """What a backup holds. changed: files that grew shorter while they were copied; skipped: no files or folders."""
+    """What a backup holds. changed: files that grew shorter while they were copied; skipped: no files or folders, or too deep."""
 
     files: int = 0
     bytes: int = 0
@@ -133,6 +134,9 @@ class _Writer:
             if below == PurePosixPath():
                 left_out = LEFT_OUT if homes else (*LEFT_OUT, "homes")
                 folders[:] = [name for name in folders if name not in left_out]
+            if len(below.parts) >= MOST_DEEP:
+                self.counted.skipped += len(folders)
+                folders.clear()
             databases = {
                 name for name in files if _is_database(below, name) or str(below / name) in self.digests
             }

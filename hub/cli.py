@@ -12,6 +12,7 @@ from hub.settings import SettingsError, load_settings
 # command -> what it does; the file of the same name in hub/commands/ is imported only when it is called
 COMMANDS = {
     "up": "Start the site and keep it up until Ctrl-C.",
+    "status": "Say whether the site is well, on one screen.",
     "doctor": "Say what this machine has and what to do about what is missing.",
     "course": "Make courses and enrol classes.",
     "people": "See, make and approve accounts.",

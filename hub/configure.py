@@ -22,6 +22,7 @@ from hub.tls import ENTRY, traefik_folder
 HERE = Path(__file__).resolve().parent
 PORTAL = "portal"
 CULLER = "idle-culler"
+HOME_WATCH = "home-watch"
 SERVICE_LOOK_S = 1
 MONITORING = "monitoring"
 PREFIX = f"/services/{PORTAL}/"
@@ -62,6 +63,12 @@ ROLES: list[dict[str, Any]] = [
         "scopes": ["list:users", "read:users:activity", "read:servers", "delete:servers"],
     },
     {
+        "name": HOME_WATCH,
+        "description": "see whose servers run, and stop one; nothing of what is in it",
+        "services": [HOME_WATCH],
+        "scopes": ["list:users", "read:servers", "delete:servers"],
+    },
+    {
         "name": MONITORING,
         "description": "read the hub's numbers; nothing of anybody's",
         "services": [MONITORING],
@@ -79,7 +86,7 @@ def configure(c: Any, settings: Settings, site: Site | None = None) -> None:
     _people(c, settings, store)
     _servers(c, settings, site, store)
     monitoring = {"name": MONITORING, "api_token": secret(settings, METRICS_TOKEN), "display": False}
-    services = [_portal(settings, site), *_idle(settings), monitoring]
+    services = [_portal(settings, site), *_idle(settings), *_home_watch(settings), monitoring]
     names = {service["name"] for service in services}
     c.JupyterHub.services = services
     # a role of a service that is not there keeps the hub from starting
@@ -179,22 +186,19 @@ def _servers(c: Any, settings: Settings, site: Site, store: Store) -> None:
     ]
 
 
-def _portal(settings: Settings, site: Site) -> dict[str, Any]:
-    env = {
-        "ICTLABS_MODE": site.mode,
-        "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
-        **{
-            name: os.environ[name]
-            for name in ("ICTLABS_SETTINGS", "DOCKER_HOST", "HOME")
-            if name in os.environ
-        },
+def _environment(*names: str) -> dict[str, str]:
+    return {"PATH": os.environ.get("PATH", "/usr/bin:/bin")} | {
+        name: os.environ[name] for name in names if name in os.environ
     }
+
+
+def _portal(settings: Settings, site: Site) -> dict[str, Any]:
     return {
         "name": PORTAL,
         "url": site.portal_url,
         "command": [*WITH_THE_HUB, sys.executable, "-m", "hub.portal"],
         "cwd": str(settings.root),
-        "environment": env,
+        "environment": {"ICTLABS_MODE": site.mode} | _environment("ICTLABS_SETTINGS", "DOCKER_HOST", "HOME"),
         "api_token": secret(settings, "portal_token", 24),
         "oauth_no_confirm": True,
         "display": False,
@@ -219,3 +223,18 @@ def _idle(settings: Settings) -> list[dict[str, Any]]:
     timeout = f"--timeout={settings.hub.idle_s}"
     command = [*WITH_THE_HUB, sys.executable, "-m", "jupyterhub_idle_culler", timeout]
     return [{"name": CULLER, "command": command, "display": False}]
+
+
+def _home_watch(settings: Settings) -> list[dict[str, Any]]:
+    """The service that looks how large homes have become."""
+    if not settings.hub.home_mb:
+        return []
+    return [
+        {
+            "name": HOME_WATCH,
+            "command": [*WITH_THE_HUB, sys.executable, "-m", "hub.homewatch"],
+            "cwd": str(settings.root),
+            "environment": _environment("ICTLABS_SETTINGS"),
+            "display": False,
+        }
+    ]

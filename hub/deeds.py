@@ -17,6 +17,7 @@ DEEDS: Mapping[str, str] = {
     "account.revoke": "took the approval back from {}",
     "announcement.make": "announced something to the course",
     "announcement.withdraw": "withdrew announcement {}",
+    "backup.make": "made a backup: {}",
     "course.create": "made the course",
     "course.join": "joined the course",
     "course.leave": "left the course",

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,14 @@ class Findings:
     def as_json(self) -> dict[str, Any]:
         """Plain data for `ict doctor --json`."""
         return asdict(self)
+
+
+def told(problems: Sequence[Problem]) -> list[str]:
+    """Problems as lines for a person, numbered."""
+    lines = []
+    for number, problem in enumerate(problems, 1):
+        lines += [f"{number}. {problem.what}", f"   so:  {problem.consequence}", f"   do:  {problem.remedy}"]
+    return lines
 
 
 def examine(settings: Settings) -> Findings:

@@ -33,6 +33,7 @@ class LaunchPlan:
     memory_mb: int
     cpus: float
     pids: int
+    file_mb: int  # the largest file; 0 is no limit
     nested: bool  # it may make namespaces of its own
     label: str  # this site's, on every container
     env: Mapping[str, str] = field(default_factory=dict)
@@ -71,6 +72,7 @@ def plan(
         memory_mb=max(settings.hub.memory_mb, needed.memory_mb, room.memory_mb),
         cpus=max(settings.hub.cpus, room.cpus),
         pids=max(settings.hub.pids, needed.pids),
+        file_mb=settings.hub.home_mb,
         nested=needed.nested,
         label=site_label(settings),
         env={

@@ -52,6 +52,14 @@ class HubSettings(Closed):
     memory_mb: int = Field(default=1024, gt=0, description="Memory of a student's server, in MiB.")
     cpus: float = Field(default=2.0, gt=0, description="CPU cores a student's server may use at most.")
     pids: int = Field(default=512, gt=0, description="Processes of a student's server.")
+    home_mb: int = Field(
+        default=2048,
+        ge=0,
+        description="What a home may hold, in MiB: watched, with notices, and no file may be larger. 0: no limit.",
+    )
+    home_look_s: int = Field(
+        default=180, gt=0, description="Seconds between two looks at the home of a running server."
+    )
     start_timeout_s: int = Field(
         default=90, gt=0, description="Time a student's server may take to start, in seconds."
     )

@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from hub.settings import Settings, in_url
@@ -21,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = Path(sys.executable).parent
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 45.0
+PORTAL_COMMAND = b"hub.portal"  # the hub starts it, and it has no pid file
 MAX_STARTS = 5  # of one part within a minute; then something is wrong that only time or a person mends
 
 Say = Callable[[str], None]
@@ -34,6 +37,7 @@ class Part:
         self.argv = argv
         self.env = env
         self.pid_file = settings.places.run / f"{name}.pid"
+        self.end_file = settings.places.run / f"{name}.ended"
         self.log_file = settings.places.logs / f"{name}.log"
         self.cwd = settings.root
         self.process: subprocess.Popen[bytes] | None = None
@@ -71,6 +75,13 @@ class Part:
         return f"{self.name} " + (
             f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         )
+
+    def note_end(self) -> None:
+        """Write down how it ended, for `ict status`."""
+        with contextlib.suppress(OSError):  # on a full disk it is started again all the same
+            self.end_file.write_text(
+                f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC: {self.how_it_ended()}", encoding="utf-8"
+            )
 
     def stop(self) -> None:
         """SIGTERM, a while to clean up, SIGKILL."""
@@ -144,15 +155,78 @@ def stop_left_over(settings: Settings) -> list[str]:
     return [name for name, argv in reversed(_commands(settings).items()) if _stopped(settings, name, argv)]
 
 
-def _stopped(settings: Settings, name: str, argv: list[str]) -> bool:
+@dataclass(frozen=True)
+class Seen:
+    """A part of the site as somebody else sees it. pid, since: None when it does not run."""
+
+    name: str
+    pid: int | None
+    since: datetime | None
+    ended: str = ""  # when and how it ended last without being asked to
+
+
+def is_kept_up(settings: Settings) -> bool:
+    """Whether an `ict up` holds the site."""
+    try:
+        with (settings.places.run / "up.lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def seen(settings: Settings) -> list[Seen]:
+    """The proxy, the hub and the portal, whoever started them."""
+    found = []
+    for name, argv in _commands(settings).items():
+        pid = _running(settings, name, argv)
+        ended = settings.places.run / f"{name}.ended"
+        found.append(Seen(name, pid, _since(pid), ended.read_text("utf-8") if ended.exists() else ""))
+    portal = _portal_of(found[-1].pid)
+    return [*found, Seen("portal", portal, _since(portal))]
+
+
+def _running(settings: Settings, name: str, argv: list[str]) -> int | None:
+    """The pid of a part, if its pid file names one that runs."""
     try:
         pid = int((settings.places.run / f"{name}.pid").read_text(encoding="ascii"))
-        process = Path(f"/proc/{pid}")
-        command = (process / "cmdline").read_bytes().split(b"\0")
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except (FileNotFoundError, ValueError, ProcessLookupError):
+        return None
+    # else the number went to somebody else meanwhile
+    return pid if [part.decode(errors="replace") for part in command[: len(argv)]] == argv else None
+
+
+def _portal_of(hub: int | None) -> int | None:
+    for file in Path("/proc").glob("[0-9]*/stat") if hub else ():
+        with contextlib.suppress(OSError):
+            if int(_stat(file)[1]) == hub and PORTAL_COMMAND in (file.parent / "cmdline").read_bytes():
+                return int(file.parent.name)
+    return None
+
+
+def _since(pid: int | None) -> datetime | None:
+    """When a process was started."""
+    with contextlib.suppress(OSError, StopIteration):
+        ticks = int(_stat(Path(f"/proc/{pid}/stat"))[19])
+        lines = Path("/proc/stat").read_text(encoding="ascii").splitlines()
+        booted_at = next(int(line.split()[1]) for line in lines if line.startswith("btime "))
+        return datetime.fromtimestamp(booted_at + ticks / os.sysconf("SC_CLK_TCK"), UTC)
+    return None
+
+
+def _stat(file: Path) -> list[str]:
+    """What the kernel says of a process, from its state on: its name may hold anything."""
+    return file.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+
+
+def _stopped(settings: Settings, name: str, argv: list[str]) -> bool:
+    pid = _running(settings, name, argv)
+    if pid is None:
         return False
-    if [part.decode(errors="replace") for part in command[: len(argv)]] != argv:
-        return False  # the number went to somebody else meanwhile
+    process = Path(f"/proc/{pid}")
     os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_TIMEOUT_S
     while process.exists() and time.monotonic() < deadline:
@@ -211,6 +285,7 @@ def restart(part: Part, given_rest: set[str], say: Say) -> None:
     """Start a part again, or leave it for a while: the database that it needs may be back then."""
     if part.may_start():
         given_rest.discard(part.name)
+        part.note_end()
         say(f"{part.how_it_ended()}; starting it again")
         part.start()
     elif part.name not in given_rest:

@@ -21,6 +21,7 @@ keep         descriptors that are for the command alone. These two are for calle
 files        {inside path: text} laid down before the start, owned by the command.
 disk_mb      all that may be written to home, /tmp, /var/tmp, /run, /dev/shm together (64). It is memory.
 memory_mb, pids, wall_s   limits of everything inside together; null, the default, means none.
+file_mb      the largest file that may be written; 0, the default, means any size.
 watch_s      how often memory and pids are looked at (0.05); servers that live long want about 1.
 nofile       open files of one process (4096).
 share_net    keep the outside's network (false: a network of its own with nothing but loopback).
@@ -70,7 +71,7 @@ DEFAULT_RO = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/
 DEFAULTS: dict[str, Any] = {
     "argv": [], "env": {}, "cwd": None, "uid": 1000, "gid": 1000, "user": "student", "home": "/home/student",
     "ro": DEFAULT_RO, "rw": {}, "hide": [], "work": None, "bundle": None, "keep": [], "files": {}, "disk_mb": 64, "memory_mb": None,
-    "pids": None, "wall_s": None, "watch_s": 0.05, "nofile": 4096, "share_net": False, "nested": False,
+    "pids": None, "wall_s": None, "file_mb": 0, "watch_s": 0.05, "nofile": 4096, "share_net": False, "nested": False,
     "sockets": None, "sockets_count": 5, "output": None, "output_kb": 1024, "report": None,
     "outlive_parent": False, "grace_s": 0,
 }  # fmt: skip
@@ -349,6 +350,11 @@ def give_up_powers(spec: dict[str, Any], identity: bool, output: int | None) -> 
     files = spec["nofile"] if most == resource.RLIM_INFINITY else min(most, spec["nofile"])
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if spec["file_mb"]:
+        most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        size = spec["file_mb"] * 2**20
+        size = size if most == resource.RLIM_INFINITY else min(most, size)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
     if spec["pids"]:
         count = (
             spec["pids"] + 32

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from hub.doctor import Findings, examine
+from hub.doctor import Findings, examine, told
 from hub.settings import Settings
 
 
@@ -40,7 +40,4 @@ def _as_text(found: Findings) -> str:
     ]
     if not found.problems:
         return "\n".join([*lines, "", "Nothing is missing."])
-    lines.append("")
-    for number, problem in enumerate(found.problems, 1):
-        lines += [f"{number}. {problem.what}", f"   so:  {problem.consequence}", f"   do:  {problem.remedy}"]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *told(found.problems)])

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
+from fastapi.responses import FileResponse, JSONResponse
 from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.responses import RedirectResponse, Response
 
@@ -29,6 +29,7 @@ from hub.portal.catalogue import Catalogue
 from hub.portal.compression import Compression
 from hub.portal.desk import Desk
 from hub.portal.headers import DEFAULTS, SecurityHeaders
+from hub.portal.health import Health, health_route
 from hub.portal.hubclient import HubAway, HubClient, HubError, NotAllowed
 from hub.portal.jobs import Jobs
 from hub.portal.languages import Languages, ReadersLanguage, later
@@ -121,6 +122,8 @@ def create_app(
         user_prefix=f"{base_url}user/",
     )
 
+    health = Health(store, hub, desk.jobs)
+
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         beside = [
@@ -135,6 +138,7 @@ def create_app(
         for each in beside:
             each.cancel()
         await asyncio.to_thread(desk.whereabouts.write)
+        health.close()
         await desk.starts.close()
         await hub.close()
 
@@ -172,6 +176,7 @@ def create_app(
     for router in (make(desk) for make in pages):
         app.include_router(router, prefix=below)
     app.include_router(language_pages(desk, languages), prefix=below)
+    app.include_router(health_route(health), prefix=below)
     app.include_router(metrics_route(metrics, secret(settings, METRICS_TOKEN)), prefix=below)
 
     def grade(course: str, lab: str, by: str, student: str | None) -> Job:
@@ -229,10 +234,6 @@ def _caller(hub: HubClient):  # type: ignore[no-untyped-def]  # FastAPI reads th
 def _doors(app: FastAPI, desk: Desk) -> None:
     """Routes that need no login, and those that are about login."""
     login, prefix = desk.login, desk.prefix
-
-    @app.get(f"{prefix}health")
-    async def health() -> Response:
-        return PlainTextResponse("ok\n")
 
     @app.get(f"{prefix}oauth_callback")
     async def callback(request: Request) -> Response:

@@ -106,6 +106,13 @@ class HubClient:
         """Close the connections."""
         await self._http.aclose()
 
+    async def answers(self, within_s: float) -> bool:
+        """Whether the hub answers at all."""
+        try:
+            return (await self._ask("GET", "", timeout=within_s)).is_success
+        except HubAway:
+            return False
+
     async def token_for_code(self, code: str, verifier: str, redirect_uri: str) -> str:
         """Trade the code of a login for the person's token. Raises HubError."""
         answer = await self._ask(

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,6 +25,7 @@ UNDER_WAY = ("waiting", "running")
 MOST_STARTS = 3  # of one job, when its process dies without a word
 _GRACE = timedelta(seconds=60)  # until a job that somebody else recorded must have begun
 _LOOK_S = 5.0
+_WATCHED_S = 60.0
 # Everything else stays out of the grading process, the portal's hub token above all.
 _KEPT = (
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH",
@@ -42,6 +44,7 @@ class Jobs:
         self._command = command or (sys.executable, "-m", "hub.cli")
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._begun_here: dict[int, int] = {}
+        self._looked_at = time.monotonic()
         self._lock = threading.Lock()  # two presses at once start one job
 
     def grade(
@@ -65,11 +68,16 @@ class Jobs:
         while True:
             try:
                 await asyncio.to_thread(self.under_way)
+                self._looked_at = time.monotonic()
             except (
                 Exception
             ):  # a record that does not answer: the next look does better, and nothing may end the watch
                 log.exception("looking after grading jobs")
             await asyncio.sleep(_LOOK_S)
+
+    def is_watched(self) -> bool:
+        """Whether `watch` has looked lately."""
+        return time.monotonic() - self._looked_at < _WATCHED_S
 
     def under_way(self) -> list[Job]:
         """Open jobs of all courses, newest first."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import stat
+import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -17,6 +17,7 @@ from pathlib import Path
 import docker
 
 from hub.doctor import Findings, examine, memory_kb
+from hub.homes import Size, measure
 from hub.images import ImageState, states
 from hub.settings import Settings
 
@@ -128,29 +129,17 @@ def survey(settings: Settings) -> Survey:
 
 def place(name: str, until: float, paths: Iterable[Path]) -> Place:
     """What files and folders take on the disk, as far as it can be counted until time.monotonic() is `until`."""
-    size = 0
-    for path in paths:
-        for blocks in _blocks(path):
-            size += blocks * 512
-            if time.monotonic() >= until:
-                return Place(name, size, whole=False)
-    return Place(name, size, whole=True)
+    sizes = [_size(path, until) for path in paths]
+    return Place(name, sum(each.bytes for each in sizes), whole=all(each.whole for each in sizes))
 
 
-def _blocks(path: Path) -> Iterator[int]:
-    """Blocks of each file at or below `path`. Links are not followed; what cannot be read is passed over."""
+def _size(path: Path, until: float) -> Size:
     try:
-        found = path.lstat()
-        yield found.st_blocks
-        if stat.S_ISDIR(found.st_mode):
-            with os.scandir(path) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        yield from _blocks(Path(entry.path))
-                    else:
-                        yield entry.stat(follow_symlinks=False).st_blocks
+        if path.is_dir() and not path.is_symlink():
+            return measure(path, most_s=until - time.monotonic(), most_entries=sys.maxsize)
+        return Size(path.lstat().st_blocks * 512, whole=True)
     except OSError:
-        return
+        return Size(0, whole=False)
 
 
 def _images(settings: Settings) -> tuple[ImageState, ...]:

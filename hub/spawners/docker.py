@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import docker
+from docker.types import Ulimit
 from dockerspawner import DockerSpawner
 from traitlets import default
 
@@ -88,6 +89,12 @@ def remove_network(settings: Settings) -> None:
         client.close()
 
 
+def file_limits(launch: LaunchPlan) -> list[Ulimit]:
+    """One file may be as large as the home may become: what writes on and on ends there."""
+    most = launch.file_mb * 2**20
+    return [Ulimit(name="fsize", soft=most, hard=most)] if most else []
+
+
 class LabDockerSpawner(LabSpawner, DockerSpawner):
     """One container a person and environment."""
 
@@ -141,6 +148,7 @@ class LabDockerSpawner(LabSpawner, DockerSpawner):
             "security_opt": ["no-new-privileges", *self._profiles(launch)],
             "memswap_limit": launch.memory_mb * 2**20,  # else as much again in swap, which all would wait for
             "pids_limit": launch.pids,
+            "ulimits": file_limits(launch),
             "read_only": True,  # what a student writes is in the home, or in memory and counted as such
             "tmpfs": {place: f"size={size}m,mode=1777" for place, size in WRITABLE_MB.items()},
             "ipc_mode": "private",

@@ -91,6 +91,7 @@ class LabProcessSpawner(LabSpawner, SimpleLocalProcessSpawner):
             "hide": hidden_places(shown),  # the catalog holds solutions
             "memory_mb": launch.memory_mb,
             "pids": launch.pids,
+            "file_mb": launch.file_mb,
             "nested": launch.nested,
             "watch_s": 1,
             "share_net": True,

@@ -19,7 +19,7 @@ from hub.launch import LaunchPlan
 from hub.settings import Settings
 from hub.site import Site, SiteError, site_label
 from hub.spawners.base import StartFailed
-from hub.spawners.docker import SITE_LABEL, WRITABLE_MB, LabDockerSpawner, network_name
+from hub.spawners.docker import SITE_LABEL, WRITABLE_MB, LabDockerSpawner, file_limits, network_name
 
 REPLACED_S = 1.0  # by then Swarm has made the task that replaces one that failed, or makes none
 LOOK_S = 0.1  # between two looks at a task that is coming up
@@ -157,7 +157,7 @@ class LabSwarmSpawner(LabDockerSpawner, SwarmSpawner):
             Mount(place, None, type="tmpfs", tmpfs_size=size * 2**20, tmpfs_mode=0o1777)
             for place, size in WRITABLE_MB.items()
         ]
-        return ContainerSpec(
+        container = ContainerSpec(
             image,
             command=WITHOUT_NEW_PRIVILEGES,
             args=await self.get_command(),
@@ -171,6 +171,8 @@ class LabSwarmSpawner(LabDockerSpawner, SwarmSpawner):
             init=True,
             cap_drop=["ALL"],
         )
+        container["Ulimits"] = file_limits(self._launch)  # docker-py has no word for it
+        return container
 
     def _resources(self) -> Resources:
         launch = self._launch

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from benchmarks import postgresql
@@ -28,11 +29,15 @@ def test_a_killed_postgresql_loses_nothing_and_the_site_goes_on_when_it_is_back(
                 before = len(school.refused)
                 waiting(lambda: len(school.refused) >= before + 4, "refusals while it is away")
                 refused = school.refused[before:]
+                health = httpx.get(f"{school.site.url}/services/portal/health", timeout=30)
                 postgresql.start(cluster)
                 school.go_on()
             waiting(lambda: not school.store.jobs(COURSE, only_open=True), "the job's end")
 
             school.assert_nothing_lost()
+            assert health.status_code == 503
+            assert health.json()["hub"] == "ok"
+            assert health.json()["database"] in ("cannot be read", "does not answer")
             # `ict grade` ended with its database, and went on with it
             assert school.store.job(job.id).starts >= 2
             assert [said for said in refused if "nothing was taken" not in said and "503" not in said] == []

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -79,6 +81,27 @@ def visit() -> Iterator[Callable[[DemoSite, str], Visitor]]:
     yield make
     for jar in jars:
         jar.close()
+
+
+@pytest.fixture
+def make_deep() -> Iterator[Callable[[Path], None]]:
+    """`make_deep(top)`: a folder of folders, deeper than a path can name and Python can call itself."""
+    made: list[Path] = []
+
+    def make(top: Path) -> None:
+        made.append(top)
+        top.mkdir(parents=True)
+        above = os.open(top, os.O_RDONLY)
+        for _ in range(3000):
+            os.mkdir("d", dir_fd=above)
+            below = os.open("d", os.O_RDONLY, dir_fd=above)
+            os.close(above)
+            above = below
+        os.close(above)
+
+    yield make
+    for top in made:  # pytest itself could not
+        subprocess.run(["rm", "-r", str(top)], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -248,6 +248,20 @@ def test_a_file_that_grows_shorter_while_it_is_copied_is_named(
     assert check(tmp_path / "monday.tar")["changed"] == found.changed
 
 
+def test_folders_as_deep_as_nobody_needs_keep_nobody_from_a_backup(
+    tmp_path: Path, make_deep: Callable[[Path], None]
+) -> None:
+    settings = Settings(root=tmp_path / "one")
+    filled(settings).close()
+    make_deep(settings.places.homes / "eve" / "deep")
+
+    found = back_up(settings, tmp_path / "backup.tar", homes=True, say=quiet)
+
+    names = check(tmp_path / "backup.tar")["files"]
+    assert "homes/alice/ict101/sums.ipynb" in names
+    assert found.skipped == 2  # the pipe, and what is too deep
+
+
 def test_a_record_of_another_kind_is_refused(tmp_path: Path) -> None:
     settings = settings_of(tmp_path / "site")
     filled(settings).close()

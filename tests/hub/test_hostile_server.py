@@ -181,6 +181,34 @@ def test_memory_that_is_written_as_files_is_bounded(inside: Inside) -> None:
     assert found == ["ENOSPC", "ENOSPC", "ENOSPC"]
 
 
+def test_a_file_in_the_home_ends_at_the_size_of_the_home_and_the_limit_cannot_be_raised(
+    inside: Inside,
+) -> None:
+    found = inside("""
+        import resource
+        most, raised = resource.getrlimit(resource.RLIMIT_FSIZE)[1], []
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most + 1, most + 1))
+        except ValueError as error:
+            raised.append(str(error))
+        with open("/home/student/full", "wb") as file:
+            file.seek(most - 1)
+            file.write(b"x")
+            file.flush()
+            ended = errors(lambda: os.write(file.fileno(), b"x"))
+        dd = subprocess.run(["dd", "if=/dev/zero", "of=/home/student/full", "bs=1M", "count=2", f"seek={most // 2**20 - 1}"],
+                            capture_output=True, text=True)
+        os.remove("/home/student/full")
+        says([most, raised, ended, dd.returncode, dd.stderr])
+    """)
+
+    most, raised, ended, code, said = found
+    assert most == 2048 * 2**20
+    assert raised == ["not allowed to raise maximum limit"]
+    assert ended == ["EFBIG"]
+    assert code == -25 or "File too large" in said, found  # SIGXFSZ
+
+
 def test_neighbours_the_engine_the_internet_and_the_clouds_metadata_are_out_of_reach(
     inside: Inside, servers: dict[str, Any]
 ) -> None:

@@ -155,6 +155,7 @@ def test_a_service_has_the_walls_of_a_container(
     assert set(server[6]) <= {"/home/student", "/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue"}
     assert (host["CapDrop"], host["CapAdd"], host["Privileged"]) == (["ALL"], None, False)
     assert (host["Memory"], host["NanoCpus"], host["PidsLimit"]) == (1024 * 2**20, 2 * 10**9, 512)
+    assert host["Ulimits"] == [{"Name": "fsize", "Hard": 2048 * 2**20, "Soft": 2048 * 2**20}]
     assert host["ReadonlyRootfs"]
     assert host["IpcMode"] == "private"
 

@@ -21,6 +21,7 @@ from grader.models import Deed
 from grader.store import NotThere, RecordError
 from hub.accounts import AccountError, Accounts, NoAccount, roster_says
 from hub.deeds import DEEDS
+from hub.homes import homes
 from hub.portal.desk import Desk, no_page
 from hub.portal.hubclient import HubError, Running
 from hub.portal.login import Visitor
@@ -85,6 +86,7 @@ def _overview(router: APIRouter, desk: Desk, accounts: Callable[[], Accounts]) -
             "waiting_count": len(waiting),
             "jobs": desk.jobs.under_way(),
             "failed": desk.store.failed_jobs(datetime.now(UTC) - _FAILED, _MOST_FAILED),
+            "homes": homes(desk.settings),
             "machine": look(desk.settings),
             "survey": surveys.newest(),
             "versions": versions(),

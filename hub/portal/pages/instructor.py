@@ -14,6 +14,7 @@ from starlette.responses import Response
 from grader.models import Release
 from grader.names import NameRefused, check_username
 from grader.store import RecordError
+from hub.homes import homes
 from hub.portal.classtable import class_table, marks_csv
 from hub.portal.desk import Desk, no_page
 from hub.portal.jobs import UNDER_WAY
@@ -58,7 +59,7 @@ def _class(router: APIRouter, desk: Desk) -> None:
         releases = by_due_time(store.releases(course))
         people = students_first(store.roll(course))
         shown = paged(sought.among(people), page, rows_of(len(releases)))
-        newest = desk.jobs.newest(course)
+        newest, sizes = desk.jobs.newest(course), homes(desk.settings)
         return render.page(
             "course.html",
             visitor,
@@ -76,6 +77,11 @@ def _class(router: APIRouter, desk: Desk) -> None:
             sought=sought,
             sections=sections(people),
             class_size=len(people),
+            full_homes={
+                each.username: home
+                for each in people
+                if (home := sizes.get(each.username)) is not None and home.is_over
+            },
             waiting=store.count_waiting([course]).get(course, 0),
             open_inquiries=store.count_open_inquiries(course),
             refresh_s=3 if any(job.state in UNDER_WAY for job in newest.values()) else 0,

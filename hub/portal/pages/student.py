@@ -14,6 +14,7 @@ from fastapi.responses import PlainTextResponse, Response
 from grader.archives import ArchiveTooLarge, read_member
 from grader.models import Feedback
 from grader.receipts import ReceiptRefused
+from hub.homes import Home, homes
 from hub.portal.desk import Desk, no_page
 from hub.portal.goon import MOST_DUE, due_next, go_on
 from hub.portal.headers import FEEDBACK_POLICY
@@ -79,6 +80,7 @@ def _home(router: APIRouter, desk: Desk) -> None:
             notes=desk.catalogue.notes() if courses else {},
             news=news_of(desk, visitor),
             open_courses=bool(store.open_courses()) if not courses and not taught else False,
+            own_home=_full_home(desk, visitor),
             **questions_at_home(desk, visitor),
             inquiry_news=inquiry_news(desk, visitor),
         )
@@ -111,8 +113,15 @@ def _home(router: APIRouter, desk: Desk) -> None:
             entry=entry,
             titles={each.id: each.title for each in entry.lab.exercise} if entry else {},
             note=desk.catalogue.notes().get(lab, ""),
+            own_home=_full_home(desk, visitor),
             **hand_values(desk, visitor, course),
         )
+
+
+def _full_home(desk: Desk, visitor: Visitor) -> Home | None:
+    """This person's home, if it is nearly full or more."""
+    home = homes(desk.settings).get(visitor.name)
+    return home if home and home.is_near else None
 
 
 def rows_of(

@@ -224,6 +224,7 @@ class TinyHub:
     start_message: str = ""
     events: list[str] = field(default_factory=list)
     revoked: set[str] = field(default_factory=set)
+    versions: int = 0  # how often somebody asked for it
     asked: list[str] = field(default_factory=list)
     verifiers: list[str] = field(default_factory=list)
     raw_user: bytes | None = None
@@ -232,6 +233,11 @@ class TinyHub:
     def app(self) -> FastAPI:
         """The API; a token is the word "token" and the user name."""
         app = FastAPI()
+
+        @app.get("/hub/api/")
+        async def version() -> Response:
+            self.versions += 1
+            return JSONResponse({"version": "6"})
 
         @app.post("/hub/api/oauth2/token")
         async def token(request: Request) -> Response:

@@ -78,6 +78,7 @@ INSTRUCTORS_MODULES = {  # only instructors and operators read what these say
     "insight.py",
     "jobs.py",
     "machine.py",
+    "health.py",  # programs do
     "mailings.py",
     "metrics.py",  # programs do
     "progress.py",
