@@ -178,7 +178,7 @@ def _portal(settings: Settings, site: Site) -> dict[str, Any]:
         "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
         **{
             name: os.environ[name]
-            for name in ("ICTLABS_SETTINGS", "DOCKER_HOST", "HOME")
+            for name in ("ICTLABS_SETTINGS", "DOCKER_HOST", "HOME", "TMPDIR")
             if name in os.environ
         },
     }
