@@ -54,6 +54,25 @@ def test_an_image_on_top_of_base_is_old_when_base_is(inputs: Path) -> None:
     assert images.inputs_hash("top") != before
 
 
+@pytest.mark.parametrize("changed", ["hub/new.py", "pyproject.toml", "images/base/Dockerfile"])
+def test_a_change_of_our_code_needs_a_new_image_of_the_site(inputs: Path, changed: str) -> None:
+    for name in images.CHECKOUT:
+        made = inputs / name / "one" if "." not in name else inputs / name
+        made.parent.mkdir(exist_ok=True)
+        made.write_text("one\n")
+    (inputs / "images" / "site").mkdir()
+    (inputs / "images" / "site" / "Dockerfile").write_text("ARG DEBIAN\n")
+    before = images.inputs_hash("site")
+    (inputs / changed).write_text("two\n")
+
+    assert images.inputs_hash("site") != before
+
+
+def test_no_lab_runs_in_the_image_of_the_site() -> None:
+    assert "site" in images.buildable()
+    assert set(images.buildable()) - set(images.environments()) == {"site"}
+
+
 def test_what_an_environment_needs_is_a_closed_model(inputs: Path) -> None:
     (inputs / "images" / "base" / "environment.toml").write_text('about = "x"\nnestd = true\n')
 
