@@ -1,11 +1,12 @@
-# `make up` and `make test` do all the set-up they need. Everything else is `ict --help`.
+# `make up`, `make compose` and `make test` do all the set-up they need. Everything else is `ict --help`.
 PYTHON ?= python3
 ARGS ?=
-.PHONY: up test conformance check pictures docker lock clean
+.PHONY: up compose test conformance check pictures docker lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make up      set up everything and start a demo site on http://127.0.0.1:8000"
+	@echo "make compose  build the images and start a site for keeps in containers, by compose.yaml"
 	@echo "make test    set up and run every check and test        (ARGS='tests/labs -x' for some)"
 	@echo "make conformance  nbgrader's own tests, with our exchange and our engine behind them"
 	@echo "make check   lint, types and layers, and known vulnerabilities of what is installed"
@@ -16,6 +17,13 @@ help:
 
 up: .venv/ready
 	@.venv/bin/ict up --demo
+
+# Docker's own compose where it is installed, else Debian's docker-compose
+compose: .venv/ready
+	@for image in base network data ai site; do .venv/bin/ict images build $$image || exit 1; done
+	@if docker compose version >/dev/null 2>&1; then docker compose up -d; \
+	  elif command -v docker-compose >/dev/null; then docker-compose up -d; \
+	  else echo "On Debian and Ubuntu: sudo apt-get install docker-compose"; exit 1; fi
 
 test: .venv/ready
 	@tests/run $(ARGS)
@@ -55,6 +63,11 @@ lock: .venv/ready
 	for name in network data ai; do .venv/bin/uv pip compile images/$$name/requirements.in -c images/base/requirements.lock \
 	  --generate-hashes --python-version 3.11.2 --python-platform linux --no-annotate --no-header --no-emit-index-url \
 	  --upgrade --quiet -o images/$$name/requirements.lock; done
+	.venv/bin/uv pip compile pyproject.toml images/site/requirements.in --extra postgresql -c requirements.lock \
+	  --generate-hashes --python-version 3.11.2 --python-platform linux --no-annotate --no-header --no-emit-index-url \
+	  --upgrade --quiet --no-emit-package onetimepass -o images/site/requirements.lock
+	.venv/bin/uv pip compile images/site/source.in --no-deps -c requirements.lock --generate-hashes \
+	  --python-version 3.11.2 --no-annotate --no-header --no-emit-index-url --upgrade --quiet -o images/site/source.lock
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

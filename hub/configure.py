@@ -198,7 +198,8 @@ def _portal(settings: Settings, site: Site) -> dict[str, Any]:
         "url": site.portal_url,
         "command": [*WITH_THE_HUB, sys.executable, "-m", "hub.portal"],
         "cwd": str(settings.root),
-        "environment": {"ICTLABS_MODE": site.mode} | _environment("ICTLABS_SETTINGS", "DOCKER_HOST", "HOME"),
+        "environment": {"ICTLABS_MODE": site.mode}
+        | _environment("ICTLABS_SETTINGS", "DOCKER_HOST", "HOME", "TMPDIR"),
         "api_token": secret(settings, "portal_token", 24),
         "oauth_no_confirm": True,
         "display": False,

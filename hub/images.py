@@ -17,6 +17,7 @@ import tempfile
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,17 @@ ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "images"
 KIT = ROOT / "labs" / "kit"
 LAYER = IMAGES / "layer.sh"  # how an image gets more on top of `base`
+SITE = "site"  # what compose.yaml runs: no environment, no lab runs in it
+CHECKOUT = (
+    "hub",
+    "grader",
+    "labs",
+    "images",
+    "jupyterhub_config.py",
+    "pyproject.toml",
+    "README.md",
+)  # in SITE
+LEFT_BY_TOOLS = ("__pycache__", ".*")
 DEBIAN = "debian:bookworm-slim"
 SUITE = "bookworm"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -69,8 +81,13 @@ class ImageState:
 
 
 def environments() -> list[str]:
-    """The environments that can be built: folders of images/ with a Dockerfile."""
-    return sorted(folder.parent.name for folder in IMAGES.glob("*/Dockerfile"))
+    """The environments that labs can name: folders of images/ with an environment.toml."""
+    return sorted(file.parent.name for file in IMAGES.glob("*/environment.toml"))
+
+
+def buildable() -> list[str]:
+    """The images that can be built, the site's own too: folders of images/ with a Dockerfile."""
+    return sorted(file.parent.name for file in IMAGES.glob("*/Dockerfile"))
 
 
 def environment_of(name: str) -> Environment:
@@ -101,13 +118,20 @@ def inputs_hash(environment: str) -> str:
     digest = hashlib.sha256()
     if base := base_of(environment):
         digest.update(inputs_hash(base).encode() + LAYER.read_bytes())
-    for folder in (IMAGES / environment, *([] if base else [KIT])):
-        for file in sorted(f for f in folder.rglob("*") if f.is_file()):
-            if any(part == "__pycache__" or part.startswith(".") for part in file.relative_to(folder).parts):
-                continue  # left by tools: two checkouts of one version have the same image
+    for folder in (IMAGES / environment, *_sources(environment)):
+        for file in sorted(f for f in folder.rglob("*") if f.is_file()) or [folder]:
+            if any(fnmatch(part, left) for part in file.relative_to(folder).parts for left in LEFT_BY_TOOLS):
+                continue  # two checkouts of one version have the same image
             digest.update(f"{file.relative_to(ROOT)}\0{file.stat().st_mode & 0o111:o}\0".encode())
             digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def _sources(environment: str) -> list[Path]:
+    """What of ours goes into an image beside its own folder."""
+    if environment == SITE:
+        return [ROOT / name for name in CHECKOUT]
+    return [] if base_of(environment) else [KIT]
 
 
 def states(settings: Settings, client: docker.DockerClient) -> list[ImageState]:
@@ -144,8 +168,8 @@ def build(
     of wheels: the locked ones are taken from there if they are in it, and those that the environment's optional.in
     names are added. Raises ImageError.
     """
-    if environment not in environments():
-        raise ImageError(f"there is no environment {environment}. Known: {', '.join(environments())}.")
+    if environment not in buildable():
+        raise ImageError(f"there is no environment {environment}. Known: {', '.join(buildable())}.")
     name = image_name(settings, environment)
     inputs = inputs_hash(environment)
     extras = _extras(environment, wheelhouse, say) if wheelhouse else {}
@@ -184,7 +208,7 @@ def build(
                 "".join(f"{extra}=={number}\n" for extra, number in extras.items()), encoding="utf-8"
             )
         if not base:
-            _build_kit(context)
+            _lay_sources(context, environment, ca_bundle)
         say(f"building {name}")
         labels = {
             INPUTS_LABEL: inputs,
@@ -339,6 +363,7 @@ def _download_wheels(context: Path, ca_bundle: Path | None, wheelhouse: Path | N
         *pip,
         "download",
         "--quiet",
+        "--no-deps",  # the lock has them all
         "--require-hashes",
         "-r",
         str(context / "requirements.lock"),
@@ -350,11 +375,26 @@ def _download_wheels(context: Path, ca_bundle: Path | None, wheelhouse: Path | N
     _run([*download, *options, *target], "pip could not download the image's packages")
 
 
-def _build_kit(context: Path) -> None:
-    """Put the kit's wheel into context/wheels."""
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet"]
-    kit = [*pip, "--no-deps", "--no-build-isolation", "-w", str(context / "wheels"), str(KIT)]
-    _run(kit, "the kit could not be built")
+def _lay_sources(context: Path, environment: str, ca_bundle: Path | None) -> None:
+    """Put what is built or taken from here into the context: the kit's wheel, or all that the site runs from."""
+    if environment != SITE:
+        _build_wheels(context, ["--no-build-isolation", str(KIT)], "the kit could not be built")
+        return
+    certificates = ["--cert", str(ca_bundle)] if ca_bundle else []
+    locked = ["--require-hashes", "-r", str(context / "source.lock")]
+    _build_wheels(context, [*certificates, *locked], "a package without a wheel could not be built")
+    for source in _sources(SITE):
+        to = context / "checkout" / source.name
+        if source.is_dir():
+            shutil.copytree(source, to, ignore=shutil.ignore_patterns(*LEFT_BY_TOOLS))
+        else:
+            shutil.copy(source, to)
+
+
+def _build_wheels(context: Path, what: list[str], problem: str) -> None:
+    """Put wheels that are built here into context/wheels."""
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet", "--no-deps"]
+    _run([*pip, "-w", str(context / "wheels"), *what], problem)
 
 
 def _run(command: list[str], problem: str) -> None:

@@ -117,7 +117,7 @@ def parts(settings: Settings, site: Site, settings_file: Path | None) -> list[Pa
     keep = {
         k: v
         for k, v in os.environ.items()
-        if k in ("HOME", "LANG", "DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "TZ")
+        if k in ("HOME", "LANG", "DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "TZ", "TMPDIR")
     }
     env = {**keep, "PATH": path, "PYTHONUNBUFFERED": "1"}
     if settings_file:

@@ -43,7 +43,7 @@ def host_config(
 ) -> dict[str, Any]:
     """Return what the Engine is told about the outer wall around `slots` jails."""
     binds = [
-        *(f"{file}:{IN}/{file.name}:ro" for file in INSIDE),
+        *(f"{file}:{IN}/{file.name}:ro" for file in folder.lay(INSIDE)),
         f"{folder.path}:{IN_RUN}:rw",
         *binds,
     ]

@@ -94,6 +94,16 @@ class RunFolder:
         (self.path / "spec.json").chmod(0o644)
         return folder / "spec.json"
 
+    def lay(self, files: Sequence[Path]) -> list[Path]:
+        """Copy files beside the folder that the run sees: the Engine binds what lies in TMPDIR.
+
+        Where we run in a container ourselves, our own files are not on the Engine's machine.
+        """
+        copies = [Path(shutil.copyfile(file, self._closed / file.name)) for file in files]
+        for copy in copies:
+            copy.chmod(0o644)
+        return copies
+
     def lines(self) -> list[dict[str, Any]]:
         """Return the whole lines of the report."""
         with (self.path / "report").open("rb") as report:

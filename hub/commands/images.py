@@ -1,4 +1,4 @@
-"""`ict images`: build the container images that labs run in."""
+"""`ict images`: build the container images that labs, and with compose the site, run in."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import docker
 
-from hub.images import ImageError, build, environments, states
+from hub.images import ImageError, build, buildable, states
 from hub.needs import look
 from hub.settings import Settings
 
@@ -48,7 +48,7 @@ def show(settings: Settings) -> None:
 
 
 @command.command("build")
-@click.argument("environment", type=click.Choice(environments()))
+@click.argument("environment", type=click.Choice(buildable()))
 @click.option(
     "--ca-bundle",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -70,13 +70,14 @@ def make(  # noqa: PLR0917 (click passes options by name)
     wheelhouse: Path | None,
     force: bool,
 ) -> None:
-    """Build an environment's image, unless it is there, made from the same files.
+    """Build an environment's image, or the one of the site itself, unless it is there, made from the same files.
 
     \b
     Example:
       ict images build base
       ict images build base --ca-bundle /etc/ssl/certs/ca-certificates.crt
       ict images build ai --wheelhouse /srv/wheels
+      ict images build site
     """
     client = _client()
     try:

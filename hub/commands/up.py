@@ -10,13 +10,14 @@ from pathlib import Path
 import click
 
 from hub.settings import Settings
-from hub.site import Site, SiteError, is_denied, is_listening, plan_site
+from hub.site import Site, SiteError, is_denied, is_listening, load_site, plan_site
 
 
 @click.command("up")
 @click.option("--demo", is_flag=True, help="With the demo course; servers stop with the site.")
+@click.option("--check", is_flag=True, help="Only say whether the site is up; exit code 1 if not.")
 @click.pass_context
-def command(context: click.Context, demo: bool) -> None:
+def command(context: click.Context, demo: bool, check: bool) -> None:
     """Start the site and keep it up until Ctrl-C.
 
     Students' servers outlive a stop and a restart of the site. With --demo they stop with it, and nothing is left.
@@ -29,6 +30,9 @@ def command(context: click.Context, demo: bool) -> None:
     from hub.supervise import only_one
 
     settings: Settings = context.obj
+    if check:
+        _check(settings)
+        return
     try:
         with only_one(settings):
             _up(settings, demo, context.find_root().params.get("settings"))
@@ -86,6 +90,22 @@ def _check_certificate(settings: Settings) -> None:
         raise SiteError(str(error)) from error
     for what, consequence, remedy in doubts(settings, certificate):
         _say(f"{what}: {consequence}. To mend it: {remedy}.")
+
+
+def _check(settings: Settings) -> None:
+    """Say whether the proxy listens and the portal, which ends with the hub, answers."""
+    import httpx
+
+    try:
+        health = f"{load_site(settings).portal_url}/services/portal/health"
+        answer = httpx.get(health, timeout=5, trust_env=False).status_code
+    except (SiteError, httpx.HTTPError) as error:
+        raise click.ClickException(f"the portal does not answer: {error}") from error
+    if answer != 200:
+        raise click.ClickException(f"the portal answers {answer}. Look into {settings.places.logs}.")
+    if not is_listening(settings.hub.host, settings.hub.port):
+        raise click.ClickException(f"nothing listens on {settings.hub.host}:{settings.hub.port}.")
+    _say("up")
 
 
 def _say(message: str) -> None:

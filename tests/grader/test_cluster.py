@@ -111,9 +111,13 @@ def test_workers_of_a_scheduler_elsewhere_grade_too(course: Any, scheduler: str,
         '[grader.sandbox]\nbackend = "process"\n'
     )
     command = [sys.executable, "-m", "hub.cli", "--settings", str(settings), "worker", scheduler]
+    check = [*command[:-1], "--check", scheduler]
+    before = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert (before.returncode, "has no workers" in before.stderr) == (1, True)
     workers = subprocess.Popen(command)
     try:
         _await_workers(scheduler, 2)
+        assert "workers: 2" in subprocess.run(check, capture_output=True, text=True, check=True).stdout
         killed: list[int] = []
         result = grade(course, progress=killer(course, killed))
         assert_each_graded_once(course, result.job_id, killed)

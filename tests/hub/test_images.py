@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import docker
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from hub import images
 from hub.settings import Settings
@@ -52,6 +56,39 @@ def test_an_image_on_top_of_base_is_old_when_base_is(inputs: Path) -> None:
     assert images.base_of("top") == "base"
     assert images.base_of("base") is None
     assert images.inputs_hash("top") != before
+
+
+@pytest.mark.parametrize("changed", ["hub/new.py", "pyproject.toml", "images/base/Dockerfile"])
+def test_a_change_of_our_code_needs_a_new_image_of_the_site(inputs: Path, changed: str) -> None:
+    for name in images.CHECKOUT:
+        made = inputs / name / "one" if "." not in name else inputs / name
+        made.parent.mkdir(exist_ok=True)
+        made.write_text("one\n")
+    (inputs / "images" / "site").mkdir()
+    (inputs / "images" / "site" / "Dockerfile").write_text("ARG DEBIAN\n")
+    before = images.inputs_hash("site")
+    (inputs / changed).write_text("two\n")
+
+    assert images.inputs_hash("site") != before
+
+
+def pins(lock: Path) -> dict[str, str]:
+    return dict(re.findall(r"^([a-z0-9._-]+)==([^\s;]+)", lock.read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def test_the_image_of_the_site_has_what_the_site_needs_in_the_versions_that_are_tested(root: Path) -> None:
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = [*project["dependencies"], *project["optional-dependencies"]["postgresql"]]
+    tested = pins(root / "requirements.lock")
+    found = pins(root / "images/site/requirements.lock") | pins(root / "images/site/source.lock")
+
+    assert {canonicalize_name(Requirement(each).name) for each in needed} <= found.keys()
+    assert found == {name: tested[name] for name in found}
+
+
+def test_no_lab_runs_in_the_image_of_the_site() -> None:
+    assert "site" in images.buildable()
+    assert set(images.buildable()) - set(images.environments()) == {"site"}
 
 
 def test_what_an_environment_needs_is_a_closed_model(inputs: Path) -> None:

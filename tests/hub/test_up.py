@@ -38,6 +38,18 @@ def test_ctrl_c_leaves_no_process_and_no_port(
     assert not any(is_listening("127.0.0.1", port) for port in range(site.port, site.port + 4))
 
 
+def test_check_says_that_a_site_was_never_up(tmp_path: Path) -> None:
+    settings = tmp_path / "ictlabs.toml"
+    settings.write_text("")
+    command = [sys.executable, "-m", "hub.cli", "--settings", str(settings), "up", "--check"]
+
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert checked.returncode == 1
+    assert "Start the site with: ict up" in checked.stderr
+    assert not (tmp_path / "var").exists()
+
+
 @pytest.mark.docker
 def test_ctrl_c_leaves_no_container_and_no_network(  # noqa: PLR0917 (pytest passes fixtures by name)
     tmp_path: Path,
