@@ -80,9 +80,9 @@ class Compose:
 
     def logs(self) -> str:
         """The end of what each service said."""
-        return "\n".join(
-            f"--- {name}\n{each.logs(tail=30).decode()}" for name, each in self.containers().items()
-        )
+        said = {name: each.logs(tail=30).decode() for name, each in self.containers().items()}
+        said |= {file.name: file.read_text()[-3000:] for file in (self.folder / "var/logs").glob("*.log")}
+        return "\n".join(f"--- {name}\n{text}" for name, text in said.items())
 
     def set_up(self) -> None:
         """As an operator who edits the settings before the first start."""
