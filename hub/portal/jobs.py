@@ -53,7 +53,9 @@ class Jobs:
         """Start to grade a lab, or share the job that does it already. students: empty for everybody."""
         with self._lock:
             job, new = self._store.open_job(course, lab, by, students=students, regrade=regrade)
-            return job if not new and self._lives(job) else self._begun(job)
+            if new:
+                return self._begun(job)
+            return job if self._lives(job) else self._begun_again(job)
 
     def retry(self, job_id: int, by: str) -> Job:
         """Grade again what a job left."""
@@ -88,6 +90,10 @@ class Jobs:
     def newest(self, course: str) -> dict[str, Job]:
         """The newest job of each lab, by lab; one whose process is gone is started again."""
         return {job.lab: self._checked(job) for job in self._store.newest_jobs(course)}
+
+    def _begun_again(self, job: Job) -> Job:
+        log.warning("job %s of %s has no process any more; starting it again", job.id, job.lab)
+        return self._begun(job)
 
     def _begun(self, job: Job) -> Job:
         self._begun_here[job.id] = self._begun_here.get(job.id, 0) + 1
@@ -132,8 +138,7 @@ class Jobs:
                 message = f"Grading stopped {MOST_STARTS} times without saying why; {self.log(job).name} may. Grade again: what is graded stays."
                 log.error("job %s: %s", job.id, message)
                 return self._store.finish_job(job.id, "failed", message)
-            log.warning("job %s of %s has no process any more; starting it again", job.id, job.lab)
-            return self._begun(now)
+            return self._begun_again(now)
 
     def _lives(self, job: Job) -> bool:
         child = self._children.get(job.id)
