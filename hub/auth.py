@@ -17,6 +17,7 @@ from jupyterhub.handlers import BaseHandler
 from jupyterhub.handlers.login import LoginHandler
 from nativeauthenticator import NativeAuthenticator
 from nativeauthenticator.orm import UserInfo
+from sqlalchemy.exc import SQLAlchemyError
 from tornado import web
 from traitlets import Callable
 
@@ -63,7 +64,12 @@ class SiteAuthenticator(NativeAuthenticator):
         account = self.get_user(user.name)
         if account is None or not account.is_authorized:
             return False
-        return await self._model(user.name)
+        try:
+            return await self._model(user.name)
+        except SQLAlchemyError as error:  # the record is away for a while: nobody is logged out for that
+            said = str(error).strip().splitlines()[0]
+            self.log.warning("Groups of %s stay as they are; the record does not answer: %s", user.name, said)
+            return True
 
     async def _model(self, name: str) -> dict[str, Any]:
         groups = await asyncio.to_thread(self.groups_of, name)
