@@ -24,6 +24,7 @@ compose: .venv/ready
 	@if docker compose version >/dev/null 2>&1; then docker compose up -d; \
 	  elif command -v docker-compose >/dev/null; then docker-compose up -d; \
 	  else echo "On Debian and Ubuntu: sudo apt-get install docker-compose"; exit 1; fi
+	@echo "Started. When all services are healthy (docker-compose ps): http://127.0.0.1:8000, unless the settings say otherwise"
 
 test: .venv/ready
 	@tests/run $(ARGS)
