@@ -23,7 +23,7 @@ FILE = "api/contents/mine.txt"
 
 
 class Engine:
-    """A dockerd with folders, socket and address range of its own. It leaves the firewall to the machine's Engine."""
+    """A dockerd with folders, socket and bridge of its own. It leaves the firewall to the machine's Engine."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -31,12 +31,13 @@ class Engine:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        # a bridge of its own: one without a bridge takes the machine's docker0 away, another Engine's
+        # It must have a bridge of its own and no address pools: without a bridge, or at a second start with pools, it
+        # takes docker0 away, which is the machine's Engine's. Docker looks by itself which addresses are free.
         subprocess.run(["ip", "link", "add", BRIDGE, "type", "bridge"], check=False, capture_output=True)
         subprocess.run(["ip", "addr", "replace", "10.212.0.1/24", "dev", BRIDGE], check=True)
         command = ["dockerd", "--data-root", str(self.folder / "data"), "--exec-root", str(self.folder / "exec"),
                    "-H", self.host, "-p", str(self.folder / "pid"), f"--bridge={BRIDGE}", "--iptables=false",
-                   "--ip6tables=false", "--default-address-pool", "base=10.213.0.0/16,size=24"]  # fmt: skip
+                   "--ip6tables=false"]  # fmt: skip
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         deadline = time.monotonic() + 60
