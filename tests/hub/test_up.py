@@ -136,7 +136,7 @@ def test_servers_outlive_a_restart_of_the_site_for_keeps(
         assert after["started"] == before["started"]
         assert (page.status_code, page.url.path) == (200, f"{after['url']}lab")
     finally:
-        again.api("DELETE", "users/alice/servers/base")
+        again.stop_server()
         stop(second)
         if spawner == "docker":
             settings = load_settings(site.folder / "ictlabs.toml")
