@@ -75,12 +75,22 @@ class GraderSettings(Closed):
         pattern=r"^((tcp|tls)://\S+)?$",
         description="Dask scheduler whose workers grade, such as tls://10.0.0.5:8786; empty: workers of our own.",
     )
-    tls_ca: str = Field(default="", description="For tls://: file with the certificate authority.")
+    tls_ca: str = Field(
+        default="",
+        description="For tls://: file with the certificate authority; these three are relative to ictlabs.toml.",
+    )
     tls_cert: str = Field(default="", description="For tls://: file with this machine's certificate.")
     tls_key: str = Field(default="", description="For tls://: file with its key.")
 
     exchange: ExchangeSettings = ExchangeSettings()
     sandbox: SandboxSettings = SandboxSettings()
+
+    def read_in(self, folder: Path) -> Self:
+        """The same, with files that are named from `folder`, where the settings were read."""
+        names = ("tls_ca", "tls_cert", "tls_key")
+        return self.model_copy(
+            update={name: str(folder / file) for name in names if (file := getattr(self, name))}
+        )
 
 
 class Places(Closed):

@@ -259,7 +259,8 @@ def load_settings(path: Path | None = None) -> Settings:
             f"{file}: root: not a key of the file. Remove it; paths start from the file's folder."
         )
     try:
-        return Settings.model_validate({**table, "root": file.resolve().parent})
+        settings = Settings.model_validate({**table, "root": file.resolve().parent})
     except ValidationError as error:
         lines = [f"{file}: {'.'.join(map(str, e['loc']))}: {e['msg']}." for e in error.errors()]
         raise SettingsError("\n".join(lines) + "\nictlabs.example.toml explains every key.") from error
+    return settings.model_copy(update={"grader": settings.grader.read_in(settings.root)})

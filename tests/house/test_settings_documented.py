@@ -54,3 +54,16 @@ def test_the_example_is_a_valid_settings_file(root: Path) -> None:
     settings = load_settings(root / "ictlabs.example.toml")
 
     assert settings.hub.port == Settings().hub.port
+
+
+def test_the_graders_files_are_named_from_the_settings_file(tmp_path: Path) -> None:
+    """Whatever folder a command is called in."""
+    (tmp_path / "ictlabs.toml").write_text('[grader]\ntls_ca = "keys/ca.pem"\ntls_key = "/etc/key.pem"\n')
+
+    grader = load_settings(tmp_path / "ictlabs.toml").grader
+
+    assert (grader.tls_ca, grader.tls_cert, grader.tls_key) == (
+        str(tmp_path / "keys" / "ca.pem"),
+        "",
+        "/etc/key.pem",
+    )

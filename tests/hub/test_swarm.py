@@ -15,11 +15,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 
-from benchmarks.machines import Cluster, until
+from benchmarks.machines import Cluster, Node, run, until
 from benchmarks.site import DemoSite
+from grader.archives import pack
 from grader.ownership import give
+from grader.release import release_lab
+from grader.store import Store
+from hub.images import SITE, image_name
+from hub.settings import Settings, load_settings
+from labs.build import solved_notebooks
+from labs.library import Library
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]  # three Engines take a while to start
 Visit = Callable[[DemoSite, str], Any]
@@ -244,6 +252,62 @@ def test_a_site_says_what_the_swarm_lacks(machines: tuple[Cluster, DemoSite], tm
     first = cluster.nodes[0].address
     assert f"deploy/swarm-node.sh {first} {site.port + 21},{site.port + 22} another" in said[0]
     assert "docker swarm init" in said[1]
+
+
+@pytest.fixture
+def graders(
+    machines: tuple[Cluster, DemoSite], root: Path, missing: Callable[[str, str], None]
+) -> Iterator[Node]:
+    """The machine with the workers of the site's jobs: a service of the swarm, as deploy/swarm-graders.sh makes it."""
+    cluster, site = machines
+    first, second = cluster.nodes[:2]
+    image = image_name(Settings(), SITE)
+    if subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False).returncode:
+        missing(f"no image {image}", "`ict images build site` builds it")
+    packed, runs = cluster.folder / "site.tar", Path(f"/var/tmp/{cluster.name}-graders")
+    run("docker", "save", image, "-o", packed)
+    for node in (first, second):
+        node.docker("load", "-i", packed)
+    packed.unlink()
+    runs.mkdir(mode=0o700)
+    keys = 'tls_ca = "grading/cert.pem"\ntls_cert = "grading/cert.pem"\ntls_key = "grading/key.pem"\n'
+    with (site.folder / "ictlabs.toml").open("a") as settings:
+        settings.write(f'[grader]\nscheduler = "tls://{first.address}:8786"\n{keys}')
+        settings.write('[grader.sandbox]\nbackend = "docker"\n')
+    node_id = second.docker("info", "--format", "{{.Swarm.NodeID}}")
+    told = (f"DOCKER_HOST={first.host}", f"DOCKER_SOCKET={second.folder}/docker.sock", f"SITE_IMAGE={image}",
+            f"SERVICE_NAME={cluster.name}")  # fmt: skip
+    try:
+        run("env", *told, root / "deploy" / "swarm-graders.sh", site.folder, first.address,
+            "--constraint", f"node.id=={node_id}")  # fmt: skip
+        until(lambda: site.ict("worker", "--check").returncode == 0)
+        yield second
+    finally:
+        for service in ("graders", "scheduler"):
+            first.docker("service", "rm", f"{cluster.name}-{service}")
+        until(lambda: "graders" not in second.docker("ps", "--format", "{{.Names}}"))
+        shutil.rmtree(runs, ignore_errors=True)
+
+
+def test_grading_runs_on_another_machine_of_the_swarm(
+    machines: tuple[Cluster, DemoSite], graders: Node
+) -> None:
+    _, site = machines
+    settings = load_settings(site.folder / "ictlabs.toml")
+    store = Store.open(settings.database_url, settings.places)
+    lab = Library().lab("net-subnetting")
+    release_lab(store, settings.places, lab, "ict101", by="teacher")
+    solved = {f"{name}.ipynb": nbformat.writes(each).encode() for name, each in solved_notebooks(lab).items()}
+    store.submit("ict101", lab.name, "alice", pack(solved))
+
+    done = site.ict("grade", "ict101", lab.name)
+
+    assert done.returncode == 0, done.stderr
+    ((row, report),) = store.reports("ict101", lab.name)
+    assert (row.username, report.points) == ("alice", lab.max_points)
+    (item,) = store.items(report.job_id)
+    assert item.worker.startswith(f"graders-{graders.docker('info', '--format', '{{.Swarm.NodeID}}')}")
+    store.close()
 
 
 def test_a_machine_that_goes_down_gives_its_students_back_on_another_with_their_work(
