@@ -25,14 +25,16 @@ def _missing(what: str, remedy: str) -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_longer_path() -> Iterator[None]:
-    """Take away what a test's apps put in front of sys.path: nbgrader's put one folder there for each of their runs.
+def the_same_process() -> Iterator[None]:
+    """Put back what nbgrader's apps and tests change for the whole process.
 
-    After a thousand of them no process that is told the path by its arguments can be started any more.
+    Each run of an app puts a folder in front of sys.path: after a thousand of them no process that is told the path by its
+    arguments can be started. Each run in a test puts a copy in the place of os.environ: what is set there reaches no child.
     """
-    before = list(sys.path)
+    path, environment = list(sys.path), os.environ
     yield
-    sys.path[:] = before
+    sys.path[:] = path
+    os.environ = environment  # noqa: B003 (the very object)
 
 
 @pytest.fixture(scope="session")
