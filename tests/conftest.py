@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import socket
@@ -9,11 +10,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import docker
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+SERVICE = ROOT / "tests" / "exchange_service.py"
 
 
 def _missing(what: str, remedy: str) -> None:
@@ -102,3 +105,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     )
     terminalreporter.write_line(f"commit {git.stdout.strip() or 'unknown'}")
+
+
+@pytest.fixture(scope="session")
+def exchange_service() -> ModuleType:
+    """tests/exchange_service.py: a real exchange in a process of its own."""
+    spec = importlib.util.spec_from_file_location("exchange_service", SERVICE)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module

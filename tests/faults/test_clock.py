@@ -6,7 +6,6 @@ stays. Hub and portal are not among the processes whose clock is stepped here.
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 import subprocess
 import sys
@@ -25,7 +24,6 @@ pytestmark = pytest.mark.slow
 COURSE, LAB = "ict101", "sums"
 STUDENTS = ("ada", "ben", "cleo", "dan")
 SOURCE = Path(__file__).with_name("stepped_clock.c")
-SERVICE = Path(__file__).resolve().parents[1] / "exchange_service.py"
 
 
 class Clock:
@@ -52,17 +50,6 @@ def clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: Callable[[st
     library = tmp_path / "stepped_clock.so"
     subprocess.run(["gcc", "-Wall", "-Werror", "-shared", "-fPIC", "-o", library, SOURCE], check=True)
     return Clock(tmp_path, monkeypatch, library)
-
-
-@pytest.fixture(scope="module")
-def exchange_service() -> ModuleType:
-    """tests/exchange_service.py: a real exchange in a process of its own."""
-    spec = importlib.util.spec_from_file_location("exchange_service", SERVICE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize("step_h", [-3, 3])

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from benchmarks import postgresql
 from grader.settings import Places
 from grader.store import MemberRow, Store
-
-SERVICE = Path(__file__).resolve().parents[2] / "exchange_service.py"
 
 
 @pytest.fixture(scope="session")
@@ -42,14 +37,3 @@ def store(database_url: str, tmp_path: Path) -> Iterator[Store]:
     opened.enrol("ict101", [MemberRow("alice"), MemberRow("bob"), MemberRow("teacher", "instructor")])
     yield opened
     opened.close()
-
-
-@pytest.fixture(scope="session")
-def exchange_service() -> ModuleType:
-    """tests/exchange_service.py: a real exchange in a process of its own."""
-    spec = importlib.util.spec_from_file_location("exchange_service", SERVICE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
