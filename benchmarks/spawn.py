@@ -44,7 +44,11 @@ from hub.site import site_label
 
 PASSWORD = "a-password-for-a-while"  # noqa: S105 (of sites that live for a minute)
 SETTLE_S = 2.0  # what a server still does once it answers belongs to its start
-LEFT_OUT = ("rfc3987_syntax", "lark")  # jsonschema tries the first one; our image does not have it
+LEFT_OUT = (
+    "rfc3987_syntax",
+    "lark",
+    "rfc3986_validator.py",
+)  # jsonschema tries them; our image does not have them
 PATIENCE_S = 600.0
 STOCK_IMAGE = "ictlabs-stock:benchmark"
 STOCK_CONFIG = """
@@ -263,17 +267,16 @@ def build_stock_image(engine: docker.DockerClient, base: str) -> str:
     """The packages of our image without its tuning."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for package in LEFT_OUT:
-            shutil.copytree(
-                Path(sysconfig.get_path("purelib")) / package,
-                folder / "site-packages" / package,
-                ignore=shutil.ignore_patterns("__pycache__"),
-            )
+        (folder / "site-packages").mkdir()
+        for left_out in LEFT_OUT:
+            there = Path(sysconfig.get_path("purelib")) / left_out
+            copy = shutil.copytree if there.is_dir() else shutil.copy
+            copy(there, folder / "site-packages" / left_out)
         (folder / "Dockerfile").write_text(
             f"FROM {base}\nUSER root\n"
             "COPY site-packages/ /usr/local/lib/python3.11/site-packages/\n"
-            "RUN python3 -m compileall -q /usr/local/lib/python3.11/site-packages/rfc3987_syntax "
-            "/usr/local/lib/python3.11/site-packages/lark && rm -rf /etc/jupyter\n"
+            f"RUN cd /usr/local/lib/python3.11/site-packages && python3 -m compileall -q {' '.join(LEFT_OUT)} "
+            "&& rm -rf /etc/jupyter\n"
             'USER 1000:1000\nCMD ["jupyterhub-singleuser"]\n'
         )
         engine.images.build(path=name, tag=STOCK_IMAGE, rm=True, network_mode="none")

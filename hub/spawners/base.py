@@ -42,6 +42,7 @@ class LabSpawner(Configurable):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._stages: list[dict[str, Any]] = []
+        self._staged = asyncio.Event()
 
     def launch_plan(self: Any) -> LaunchPlan:
         """Plan this server. Raises StartFailed that the person can read."""
@@ -94,46 +95,39 @@ class LabSpawner(Configurable):
     def stage(self, percent: int, message: str) -> None:
         """Say how far the start is."""
         self._stages.append({"progress": percent, "message": message})
+        self._staged.set()
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """What is going on while the server starts, for the hub's progress page and the portal."""
         shown = 0
         while True:
+            self._staged.clear()
             while shown < len(self._stages):
                 yield self._stages[shown]
                 shown += 1
-            await asyncio.sleep(0.1)
+            await self._staged.wait()
 
     async def wait_until_ready(self: Any, ip: str, port: int) -> None:
         """Wait until the server answers; raise StartFailed with its last words if it dies first."""
         self.stage(60, "The server is coming up")
         deadline, looked = time.monotonic() + self.settings.hub.start_timeout_s, 0.0
         url = f"http://{ip}:{port}{self.server.base_url if self.server else self._base_path()}api"
-        client = AsyncHTTPClient(force_instance=True)
         LabSpawner._coming += 1
         try:
-            while time.monotonic() < deadline:
-                try:
-                    await client.fetch(url, connect_timeout=1, request_timeout=5, follow_redirects=False)
-                    break
-                except OSError:
-                    pass  # nobody listens yet
-                except Exception as answer:  # an HTTP error is an answer: it is up
-                    if getattr(answer, "code", 599) != 599:
-                        break
-                if time.monotonic() - looked > LOOK_S:
+            while not (await _listens(ip, port) and await _answers(url)):
+                # thirty that are asked twenty times a second would take the cores from those that start
+                coming = LabSpawner._coming
+                if time.monotonic() > deadline:
+                    await self.fail(
+                        f"The server did not answer within {self.settings.hub.start_timeout_s} seconds"
+                    )
+                if time.monotonic() - looked > LOOK_S * max(1.0, coming / 4):
                     looked = time.monotonic()
                     if await self.poll() is not None:
                         await self.fail("The server stopped while it was starting")
-                # thirty that are asked twenty times a second would take the cores from those that start
-                await asyncio.sleep(POLL_S * LabSpawner._coming)
-            else:
-                await self.fail(
-                    f"The server did not answer within {self.settings.hub.start_timeout_s} seconds"
-                )
+                await asyncio.sleep(POLL_S * coming)
         finally:
             LabSpawner._coming -= 1
-            client.close()
         self.stage(95, "The server answers")
 
     def _base_path(self: Any) -> str:
@@ -153,3 +147,25 @@ class LabSpawner(Configurable):
             status_code=500,
             log_message=f"{self.user.name}/{self.name}: {what}. Its last words:\n{words}",
         )
+
+
+async def _listens(ip: str, port: int) -> bool:
+    """Whether a connection is taken: cheaper than to ask by HTTP, and for seconds the answer is no."""
+    try:
+        _, writer = await asyncio.wait_for(asyncio.open_connection(ip, port), 1)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+async def _answers(url: str) -> bool:
+    """Whether it says anything by HTTP; an error is an answer too."""
+    client = AsyncHTTPClient(force_instance=True)
+    try:
+        await client.fetch(url, connect_timeout=1, request_timeout=5, follow_redirects=False)
+    except Exception as answer:
+        return getattr(answer, "code", 599) != 599  # Tornado's number for an answer that did not come
+    finally:
+        client.close()
+    return True

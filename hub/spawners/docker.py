@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
@@ -95,6 +96,12 @@ def file_limits(launch: LaunchPlan) -> list[Ulimit]:
     return [Ulimit(name="fsize", soft=most, hard=most)] if most else []
 
 
+@functools.cache
+def _engine() -> docker.DockerClient:
+    """One for all starts: making a client costs as much as what it is asked."""
+    return docker.from_env(timeout=30)
+
+
 class LabDockerSpawner(LabSpawner, DockerSpawner):
     """One container a person and environment."""
 
@@ -115,11 +122,7 @@ class LabDockerSpawner(LabSpawner, DockerSpawner):
 
     def _lay_names(self, launch: LaunchPlan) -> dict[str, dict[str, str]]:
         """Mounts that give the container's id a name; none where it has one."""
-        client = docker.from_env(timeout=30)
-        try:
-            files = name_files(client, launch.image, site_uid(), site_gid(), self.names_folder())
-        finally:
-            client.close()
+        files = name_files(_engine(), launch.image, site_uid(), site_gid(), self.names_folder())
         return {str(file): {"bind": inside, "mode": "ro"} for inside, file in files.items()}
 
     def _init_traits(self, launch: LaunchPlan) -> None:

@@ -35,6 +35,15 @@ def test_a_jupyterhub_that_wants_more_of_them_is_imported_in_the_ordinary_way() 
     assert said("print(callable(main), 'sqlalchemy' in sys.modules)", head) == "True True"
 
 
+def test_no_authorities_are_read_at_the_start_and_who_needs_them_later_has_them() -> None:
+    head = (
+        "import ssl\nread = []\nssl.SSLContext.load_default_certs = lambda *_: read.append(1)\n"
+        "from ictlab import server\nmain = server.load()\n"
+    )
+
+    assert said("print(len(read))\nssl.create_default_context()\nprint(len(read))", head) == "0\n1"
+
+
 def test_the_servers_own_options_are_understood() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "ictlab.server", "--version"], capture_output=True, text=True, check=True

@@ -5,12 +5,17 @@ takes as long as everything else that a start does, because the module that logs
 its database and its metrics. None of it is ever called in a single-user server. While JupyterHub's extension is imported,
 small modules stand in their places; afterwards they are gone, and who imports SQLAlchemy later gets SQLAlchemy. Should a
 JupyterHub of another version want more of them, it is imported in the ordinary way.
+
+Nor are certification authorities read, which aiohttp does when it is imported: JupyterHub asks the hub through it and
+nobody else, and a site's servers reach their hub by plain HTTP.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ssl
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -42,7 +47,8 @@ def load() -> Any:
     }
     sys.modules.update(laid)
     try:
-        from jupyterhub.singleuser.extension import main
+        with _without_authorities():
+            from jupyterhub.singleuser.extension import main
     except (ImportError, AttributeError):
         for name in [each for each in sys.modules if each.partition(".")[0] == "jupyterhub"]:
             del sys.modules[name]
@@ -51,6 +57,17 @@ def load() -> Any:
     else:
         _take_up(laid)
     return main
+
+
+@contextlib.contextmanager
+def _without_authorities() -> Iterator[None]:
+    """TLS contexts that are made meanwhile trust nobody. Who makes one later gets the system's authorities."""
+    before = ssl.SSLContext.load_default_certs
+    ssl.SSLContext.load_default_certs = lambda *_args, **_options: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        ssl.SSLContext.load_default_certs = before  # type: ignore[method-assign]
 
 
 def _module(name: str, attributes: Mapping[str, Any]) -> ModuleType:
