@@ -37,7 +37,7 @@ def test_a_jupyterhub_that_wants_more_of_them_is_imported_in_the_ordinary_way() 
 
 def test_no_authorities_are_read_at_the_start_and_who_needs_them_later_has_them() -> None:
     head = (
-        "import ssl\nread = []\nssl.SSLContext.load_default_certs = lambda *_: read.append(1)\n"
+        "import ssl\nread = []\nssl.SSLContext.set_default_verify_paths = lambda *_: read.append(1)\n"
         "from ictlab import server\nmain = server.load()\n"
     )
 
