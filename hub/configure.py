@@ -15,12 +15,13 @@ from grader.store import Store
 from hub.accounts import hub_database_url
 from hub.images import environments
 from hub.settings import Settings
-from hub.site import METRICS_TOKEN, Site, load_site, secret
+from hub.site import METRICS_TOKEN, PORTAL_TOKEN, Site, load_site, secret
 from hub.spawners import SPAWNERS
 from hub.tls import ENTRY, traefik_folder
 
 HERE = Path(__file__).resolve().parent
 PORTAL = "portal"
+GRADING = "grading"
 CULLER = "idle-culler"
 HOME_WATCH = "home-watch"
 SERVICE_LOOK_S = 1
@@ -86,7 +87,13 @@ def configure(c: Any, settings: Settings, site: Site | None = None) -> None:
     _people(c, settings, store)
     _servers(c, settings, site, store)
     monitoring = {"name": MONITORING, "api_token": secret(settings, METRICS_TOKEN), "display": False}
-    services = [_portal(settings, site), *_idle(settings), *_home_watch(settings), monitoring]
+    services = [
+        _grading(settings),
+        _portal(settings, site),
+        *_idle(settings),
+        *_home_watch(settings),
+        monitoring,
+    ]
     names = {service["name"] for service in services}
     c.JupyterHub.services = services
     # a role of a service that is not there keeps the hub from starting
@@ -192,15 +199,28 @@ def _environment(*names: str) -> dict[str, str]:
     }
 
 
-def _portal(settings: Settings, site: Site) -> dict[str, Any]:
+def _grading(settings: Settings) -> dict[str, Any]:
+    """The service that starts grading. It asks the hub nothing."""
+    kept = ("ICTLABS_SETTINGS", "DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "HOME", "TMPDIR")
     return {
-        "name": PORTAL,
-        "url": site.portal_url,
+        "name": GRADING,
+        "command": [*WITH_THE_HUB, sys.executable, "-m", "hub.grading"],
+        "cwd": str(settings.root),
+        "environment": _environment(*kept),
+        "display": False,
+    }
+
+
+def _portal(settings: Settings, site: Site) -> dict[str, Any]:
+    here = {
         "command": [*WITH_THE_HUB, sys.executable, "-m", "hub.portal"],
         "cwd": str(settings.root),
-        "environment": {"ICTLABS_MODE": site.mode}
-        | _environment("ICTLABS_SETTINGS", "DOCKER_HOST", "HOME", "TMPDIR"),
-        "api_token": secret(settings, "portal_token", 24),
+        "environment": {"ICTLABS_MODE": site.mode} | _environment("ICTLABS_SETTINGS", "HOME", "TMPDIR"),
+    }
+    return ({} if settings.hub.portal_apart else here) | {
+        "name": PORTAL,
+        "url": site.portal_url,
+        "api_token": secret(settings, PORTAL_TOKEN, 24),
         "oauth_no_confirm": True,
         "display": False,
         "oauth_client_allowed_scopes": LOGIN_SCOPES,

@@ -68,6 +68,10 @@ class HubSettings(Closed):
         ge=0,
         description="Servers that the portal starts at once; the others queue. 0 is two for each core.",
     )
+    portal_apart: bool = Field(
+        default=False,
+        description="The portal is started by `ict portal`, as compose.yaml does it, and not by the hub.",
+    )
     idle_s: int = Field(
         default=3600,
         ge=0,

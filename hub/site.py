@@ -16,6 +16,7 @@ from hub.doctor import choose_mode, find_engine, find_userns
 from hub.settings import Settings
 
 METRICS_TOKEN = "metrics_token"  # noqa: S105 (the name of the secret)
+PORTAL_TOKEN = "portal_token"  # noqa: S105 (likewise)
 HIGH_PORT = 8000  # inner ports are above this one where the site's own is a low one
 CONTAINED = ("docker", "swarm")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -86,7 +87,11 @@ def plan_site(settings: Settings, *, keep_servers: bool) -> Site:
     ):
         # on other machines a filter lets servers reach these two ports, and no others
         tries = 1 if mode == "swarm" and key != "traefik_port" else 200
-        port = _free_port(ip, before.get(key) or first + offset, taken, tries)
+        wanted = before.get(key) or first + offset
+        if key == "portal_port" and settings.hub.portal_apart:
+            port = wanted  # the portal itself may hold it already
+        else:
+            port = _free_port(ip, wanted, taken, tries)
         taken.add(port)
         ports.append(port)
     site = Site(mode, why, inner_ip, ports[0], ports[1], ports[2], keep_servers)

@@ -23,7 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = Path(sys.executable).parent
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 45.0
-PORTAL_COMMAND = b"hub.portal"  # the hub starts it, and it has no pid file
+# What the hub starts beside students' servers; they have no pid files.
+SERVICES = {"grading": b"hub.grading", "portal": b"hub.portal"}
 MAX_STARTS = 5  # of one part within a minute; then something is wrong that only time or a person mends
 
 Say = Callable[[str], None]
@@ -178,14 +179,18 @@ def is_kept_up(settings: Settings) -> bool:
 
 
 def seen(settings: Settings) -> list[Seen]:
-    """The proxy, the hub and the portal, whoever started them."""
+    """The proxy, the hub, grading and the portal, whoever started them; not a portal that is apart."""
     found = []
     for name, argv in _commands(settings).items():
         pid = _running(settings, name, argv)
         ended = settings.places.run / f"{name}.ended"
         found.append(Seen(name, pid, _since(pid), ended.read_text("utf-8") if ended.exists() else ""))
-    portal = _portal_of(found[-1].pid)
-    return [*found, Seen("portal", portal, _since(portal))]
+    hub = found[-1].pid
+    for name, command in SERVICES.items():
+        if name != "portal" or not settings.hub.portal_apart:
+            pid = _service_of(hub, command)
+            found.append(Seen(name, pid, _since(pid)))
+    return found
 
 
 def _running(settings: Settings, name: str, argv: list[str]) -> int | None:
@@ -199,10 +204,10 @@ def _running(settings: Settings, name: str, argv: list[str]) -> int | None:
     return pid if [part.decode(errors="replace") for part in command[: len(argv)]] == argv else None
 
 
-def _portal_of(hub: int | None) -> int | None:
+def _service_of(hub: int | None, command: bytes) -> int | None:
     for file in Path("/proc").glob("[0-9]*/stat") if hub else ():
         with contextlib.suppress(OSError):
-            if int(_stat(file)[1]) == hub and PORTAL_COMMAND in (file.parent / "cmdline").read_bytes():
+            if int(_stat(file)[1]) == hub and command in (file.parent / "cmdline").read_bytes():
                 return int(file.parent.name)
     return None
 

@@ -41,6 +41,7 @@ def command(context: click.Context, demo: bool, check: bool) -> None:
 
 
 def _up(settings: Settings, demo: bool, settings_file: Path | None) -> None:
+    from hub.enginewatch import watch
     from hub.needs import look
     from hub.supervise import parts, run, stop_left_over
 
@@ -54,8 +55,9 @@ def _up(settings: Settings, demo: bool, settings_file: Path | None) -> None:
         _prepare_docker(settings, site, demo)
     passwords = _prepare_demo(settings) if demo else {}
     group = parts(settings, site, settings_file)
-    # beside the start, which it must not delay; until then the pages say nothing of it
-    threading.Thread(target=look, args=(settings, site.mode), daemon=True).start()
+    # beside the start, which they must not delay; until then the pages say nothing of it
+    for beside, about in ((look, (settings, site.mode)), (watch, (settings,))):
+        threading.Thread(target=beside, args=about, daemon=True).start()
     try:
         run(settings, site, group, _say, lambda: _announce(settings, site, demo, passwords))
     finally:

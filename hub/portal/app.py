@@ -31,7 +31,6 @@ from hub.portal.desk import Desk
 from hub.portal.headers import DEFAULTS, SecurityHeaders
 from hub.portal.health import Health, health_route
 from hub.portal.hubclient import HubAway, HubClient, HubError, NotAllowed
-from hub.portal.jobs import Jobs
 from hub.portal.languages import Languages, ReadersLanguage, later
 from hub.portal.languages import gettext as _
 from hub.portal.login import Login, LoginNeeded, Visitor
@@ -89,7 +88,6 @@ def create_app(
     base_url: str = "/",
     callback_url: str = "",
     mode: str = "docker",
-    jobs: Jobs | None = None,
     languages: Languages | None = None,
 ) -> FastAPI:
     """Make the portal of a site.
@@ -112,7 +110,6 @@ def create_app(
         hub=hub,
         login=login,
         starts=Starts(hub, settings.hub.starts_at_once),
-        jobs=jobs or Jobs(store, settings),
         whereabouts=Whereabouts(store),
         opening=Opening(store, hub),
         catalogue=Catalogue(settings),
@@ -122,14 +119,13 @@ def create_app(
         user_prefix=f"{base_url}user/",
     )
 
-    health = Health(store, hub, desk.jobs)
+    health = Health(store, hub, settings.places)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         beside = [
             asyncio.create_task(each)
             for each in (
-                desk.jobs.watch(),
                 desk.opening.watch(),
                 _forget(store, settings.portal.audit_days),
             )
@@ -182,9 +178,9 @@ def create_app(
     def grade(course: str, lab: str, by: str, student: str | None) -> Job:
         if student is None:
             desk.limits.grading.press(by)
-            return desk.jobs.grade(course, lab, by)
+            return store.open_job(course, lab, by)[0]
         desk.limits.formgrader.press(by)
-        return desk.jobs.grade(course, lab, by, [student], regrade=True)
+        return store.open_job(course, lab, by, students=[student], regrade=True)[0]
 
     caller = _caller(hub)
     zone = ZoneInfo(settings.site.timezone)

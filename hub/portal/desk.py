@@ -15,7 +15,6 @@ from grader.whereabouts import Whereabouts
 from hub.portal.catalogue import Catalogue
 from hub.portal.csrf import read_form
 from hub.portal.hubclient import HubClient
-from hub.portal.jobs import Jobs
 from hub.portal.languages import gettext as _
 from hub.portal.languages import later
 from hub.portal.limits import Limits
@@ -38,7 +37,6 @@ class Desk:
     hub: HubClient
     login: Login
     starts: Starts
-    jobs: Jobs
     whereabouts: Whereabouts
     opening: Opening
     catalogue: Catalogue

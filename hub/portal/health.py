@@ -14,9 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
+from grader.settings import Places
 from grader.store import RecordError, Store
+from hub.grading import is_watched
 from hub.portal.hubclient import HubClient
-from hub.portal.jobs import Jobs
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +29,9 @@ _WAIT_S = 3.0  # for the hub, and for the database
 class Health:
     """The parts of one site: hub, database, and that somebody looks after grading jobs."""
 
-    def __init__(self, store: Store, hub: HubClient, jobs: Jobs) -> None:
+    def __init__(self, store: Store, hub: HubClient, places: Places) -> None:
         """Nothing is known yet."""
-        self._store, self._hub, self._jobs = store, hub, jobs
+        self._store, self._hub, self._places = store, hub, places
         self._lock = asyncio.Lock()
         self._known: Mapping[str, str] = {}
         self._known_at = float("-inf")
@@ -45,7 +46,7 @@ class Health:
                 self._known = {
                     "hub": OK if hub else "does not answer",
                     "database": database,
-                    "jobs": OK if self._jobs.is_watched() else "nobody looks after them",
+                    "jobs": OK if is_watched(self._places) else "nobody looks after them",
                 }
                 self._known_at = time.monotonic()
             return self._known

@@ -14,11 +14,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-import docker
-
-from hub.doctor import Findings, examine, memory_kb
+from hub.doctor import memory_kb
 from hub.homes import Size, measure
-from hub.images import ImageState, states
 from hub.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -65,12 +62,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Survey:
-    """What takes seconds to find out. images: none without a Docker Engine."""
+    """What takes seconds to find out: how large everything is."""
 
     at: datetime
     places: tuple[Place, ...]
-    images: tuple[ImageState, ...]
-    findings: Findings
 
 
 class Surveys:
@@ -115,16 +110,10 @@ def look(settings: Settings) -> Machine:
 
 
 def survey(settings: Settings) -> Survey:
-    """Look at everything. Takes seconds."""
+    """Count everything. Takes seconds."""
     until = time.monotonic() + _COUNT_S
     places = [place(name, until, settings.places.data.glob(pattern)) for pattern, name in PLACES.items()]
-    findings = examine(settings)
-    return Survey(
-        datetime.now(UTC),
-        tuple(sorted(places, key=lambda each: -each.size)),
-        _images(settings) if findings.docker["available"] else (),
-        findings,
-    )
+    return Survey(datetime.now(UTC), tuple(sorted(places, key=lambda each: -each.size)))
 
 
 def place(name: str, until: float, paths: Iterable[Path]) -> Place:
@@ -140,14 +129,6 @@ def _size(path: Path, until: float) -> Size:
         return Size(path.lstat().st_blocks * 512, whole=True)
     except OSError:
         return Size(0, whole=False)
-
-
-def _images(settings: Settings) -> tuple[ImageState, ...]:
-    client = docker.from_env(timeout=10)
-    try:
-        return tuple(states(settings, client))
-    finally:
-        client.close()
 
 
 def versions() -> dict[str, str]:

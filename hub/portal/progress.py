@@ -11,10 +11,10 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response, StreamingResponse
 
 from grader.database import NotThere
+from grader.joblog import OPEN
 from grader.models import Job
 from grader.store import RecordError, Store
 from hub.portal.desk import Desk, no_page
-from hub.portal.jobs import UNDER_WAY
 from hub.portal.login import Visitor
 
 LOOK_S = 0.5  # between two looks at the record, which another process writes
@@ -52,7 +52,7 @@ def progress_routes(desk: Desk) -> APIRouter:
         job = _job(desk, form[0], course, number)
         desk.limits.grading.press(form[0].name)
         try:
-            desk.jobs.retry(number, form[0].name)
+            desk.store.retry_job(number, form[0].name)
         except RecordError as error:
             form[0].session.notice = str(error)
         return desk.to("courses", course, "labs", job.lab)
@@ -90,7 +90,7 @@ async def changes(store: Store, number: int, request: Request) -> AsyncIterator[
         elif quiet_s >= ALIVE_S:
             quiet_s = 0.0
             yield ": still there\n\n"
-        if job.state not in UNDER_WAY:
+        if job.state not in OPEN:
             yield f"event: end\ndata: {json.dumps(now)}\n\n"
             return
         await asyncio.sleep(LOOK_S)

@@ -29,7 +29,7 @@ from labs import build
 from labs.library import Library
 
 LAB = "net-subnetting"
-SERVICES = {"postgres", "scheduler", "site", "graders"}
+SERVICES = {"postgres", "scheduler", "site", "portal", "graders"}
 PROJECT_LABEL = "com.docker.compose.project"
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
@@ -170,11 +170,31 @@ def test_only_the_site_and_the_graders_hold_the_docker_socket_and_nothing_is_pri
         "site",
         "graders",
     }
-    assert {name for name, inside in mounts.items() if "/run/postgresql" in inside} == {"site", "postgres"}
+    assert {name for name, inside in mounts.items() if "/run/postgresql" in inside} == {
+        "site",
+        "portal",
+        "postgres",
+    }
     assert not any(host["Privileged"] for host in hosts.values())
     assert all(host["CapDrop"] == ["ALL"] for host in hosts.values())
     assert all("no-new-privileges:true" in host["SecurityOpt"] for host in hosts.values())
     assert hosts["postgres"]["NetworkMode"] == "none"
+
+
+def test_the_portal_reaches_no_engine_no_key_of_the_graders_and_no_settings_to_change(
+    compose: Compose,
+) -> None:
+    tried = """
+        python3 -c "import docker; docker.from_env().ping()" 2>/dev/null && echo engine
+        ls -A grading
+        echo >>ictlabs.toml && echo settings
+        touch grading.new && echo folder
+        touch var/new && rm var/new && echo data
+    """
+
+    said = compose("exec", "-T", "portal", "sh", "-c", tried).split()
+
+    assert said == ["data"]  # that it may, and so the others were really tried
 
 
 def test_secrets_are_made_at_the_first_start_for_root_alone(compose: Compose) -> None:

@@ -64,7 +64,7 @@ def test_a_site_that_is_up_is_told_with_its_parts_and_what_it_holds(
     found = json.loads(result.stdout)
     assert found["up"]
     assert found["mode"] == "process"
-    assert [part["name"] for part in found["parts"]] == ["traefik", "hub", "portal"]
+    assert [part["name"] for part in found["parts"]] == ["traefik", "hub", "grading", "portal"]
     for part in found["parts"]:
         assert Path(f"/proc/{part['pid']}").exists()
         assert part["since"]
@@ -110,6 +110,7 @@ def test_a_part_that_does_not_run_is_named_with_how_it_ended(held: Settings) -> 
     assert found == [
         "traefik does not run",
         "hub does not run (2026-03-04 05:06 UTC: hub was ended by SIGKILL)",
+        "grading does not run",
         "portal does not run",
     ]
 

@@ -21,6 +21,7 @@ from grader.models import Deed
 from grader.store import NotThere, RecordError
 from hub.accounts import AccountError, Accounts, NoAccount, roster_says
 from hub.deeds import DEEDS
+from hub.enginewatch import kept
 from hub.homes import homes
 from hub.portal.desk import Desk, no_page
 from hub.portal.hubclient import HubError, Running
@@ -84,11 +85,12 @@ def _overview(router: APIRouter, desk: Desk, accounts: Callable[[], Accounts]) -
         return {
             "waiting": rows,
             "waiting_count": len(waiting),
-            "jobs": desk.jobs.under_way(),
+            "jobs": desk.store.jobs(only_open=True),
             "failed": desk.store.failed_jobs(datetime.now(UTC) - _FAILED, _MOST_FAILED),
             "homes": homes(desk.settings),
             "machine": look(desk.settings),
             "survey": surveys.newest(),
+            "seen": kept(desk.settings),
             "versions": versions(),
             "python": sys.version.split()[0],
             "database": desk.store.described(),
@@ -220,7 +222,7 @@ def _jobs(router: APIRouter, desk: Desk) -> None:
     @router.post("/administration/jobs/{number}/retry")
     def retry(number: _Number, form: _Form = sent) -> Response:
         """Grade what a job left."""
-        done(form[0], number, lambda: desk.jobs.retry(number, form[0].name))
+        done(form[0], number, lambda: desk.store.retry_job(number, form[0].name))
         form[0].session.notice = f"What job {number} left is being graded."
         return desk.to("administration")
 

@@ -10,12 +10,12 @@ from typing import Any
 from fastapi import APIRouter, Depends, HTTPException
 from starlette.responses import Response
 
+from grader.joblog import OPEN
 from grader.marks import ExerciseCells, HandMarked, exercise_cells
 from grader.models import Release
 from grader.store import RecordError
 from hub.portal.classtable import GRADED, tally
 from hub.portal.desk import Desk
-from hub.portal.jobs import UNDER_WAY
 from hub.portal.login import Visitor
 from hub.portal.marktable import SORTS, columns, exercise_points, in_order, lab_csv, mark_rows
 from hub.portal.paging import Sought, paged, sections
@@ -81,7 +81,7 @@ def _lab(router: APIRouter, desk: Desk) -> None:
         """One lab: its newest job first, students by exercises, then the jobs before and what they said."""
         release = graded_release(desk, visitor, course, lab)
         exercises = cells_of(desk, release)
-        jobs = desk.jobs.history(course, lab)[:50]
+        jobs = store.jobs(course, lab)[:50]
         people = store.roll(course)
         work = {each.username: each for each in store.work_on(course, lab)}
         state = state if state in GRADED else ""
@@ -130,7 +130,7 @@ def _lab(router: APIRouter, desk: Desk) -> None:
             remarks=remarks,
             problem=problem,
             jobs=jobs,
-            live=bool(jobs) and jobs[0].state in UNDER_WAY,
+            live=bool(jobs) and jobs[0].state in OPEN,
         )
 
 
@@ -153,7 +153,8 @@ def _grade(router: APIRouter, desk: Desk) -> None:
             chosen = set()
         desk.limits.grading.press(visitor.name)
         try:
-            desk.jobs.grade(course, lab, visitor.name, chosen, regrade=what in ("chosen again", "all again"))
+            again = what in ("chosen again", "all again")
+            desk.store.open_job(course, lab, visitor.name, students=chosen, regrade=again)
         except RecordError as error:  # the job before is just being cancelled
             visitor.session.notice = str(error)
         return desk.to("courses", course, "labs", lab)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Depends, HTTPException
 from starlette.responses import Response
 
+from grader.joblog import OPEN
 from grader.models import Release
 from grader.names import NameRefused, check_username
 from grader.store import RecordError
 from hub.homes import homes
 from hub.portal.classtable import class_table, marks_csv
 from hub.portal.desk import Desk, no_page
-from hub.portal.jobs import UNDER_WAY
 from hub.portal.login import Visitor
 from hub.portal.marktable import with_marks_by_hand
 from hub.portal.overview import by_due_time, mark_of
@@ -59,7 +59,8 @@ def _class(router: APIRouter, desk: Desk) -> None:
         releases = by_due_time(store.releases(course))
         people = students_first(store.roll(course))
         shown = paged(sought.among(people), page, rows_of(len(releases)))
-        newest, sizes = desk.jobs.newest(course), homes(desk.settings)
+        newest = {job.lab: job for job in store.newest_jobs(course)}
+        sizes = homes(desk.settings)
         return render.page(
             "course.html",
             visitor,
@@ -84,7 +85,7 @@ def _class(router: APIRouter, desk: Desk) -> None:
             },
             waiting=store.count_waiting([course]).get(course, 0),
             open_inquiries=store.count_open_inquiries(course),
-            refresh_s=3 if any(job.state in UNDER_WAY for job in newest.values()) else 0,
+            refresh_s=3 if any(job.state in OPEN for job in newest.values()) else 0,
         )
 
     @router.get("/marks.csv")

@@ -6,7 +6,6 @@ import contextlib
 import importlib.util
 import re
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -37,7 +36,6 @@ from grader.release import release_lab
 from grader.store import MemberRow, Store
 from hub.portal.app import create_app
 from hub.portal.hubclient import HubClient
-from hub.portal.jobs import Jobs
 from hub.portal.zones import ZONE_COOKIE
 from hub.settings import Settings, SiteSettings
 
@@ -391,8 +389,7 @@ def served_at_one_address(school: Class, listener: socket.socket) -> tuple[Serve
     hub = TinyHub(address)
     hub_app = hub.app()
     client = HubClient(f"{address}/hub/api", client_id="service-portal", client_secret="s")
-    jobs = Jobs(school.store, school.settings, (sys.executable, "-c", ""))  # a press of Grade starts nothing
-    portal = create_app(school.settings, school.store, client, jobs=jobs)
+    portal = create_app(school.settings, school.store, client)  # a press of Grade starts nothing
 
     @hub_app.get("/hub/api/oauth2/authorize")
     async def authorize(request: Request, redirect_uri: str, state: str) -> Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +15,6 @@ from starlette.testclient import TestClient
 from grader.archives import pack
 from hub.portal.app import create_app
 from hub.portal.hubclient import HubClient
-from hub.portal.jobs import Jobs
 
 BOUNDED = settings(
     max_examples=30,  # for each operation and person
@@ -30,10 +28,9 @@ RIGHT, WRONG = schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode
 
 @pytest.fixture
 def client(school: Any, tiny_hub: Any) -> Iterator[TestClient]:
-    """The portal over a class; its jobs end at once."""
+    """The portal over a class whose jobs nobody begins."""
     hub = HubClient(f"{tiny_hub.url}/hub/api", client_id="service-portal", client_secret="s")
-    jobs = Jobs(school.store, school.settings, (sys.executable, "-c", ""))
-    app = create_app(school.settings, school.store, hub, jobs=jobs)
+    app = create_app(school.settings, school.store, hub)
     with TestClient(app, raise_server_exceptions=False) as found:
         yield found
 

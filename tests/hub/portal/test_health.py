@@ -6,7 +6,16 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from hub.portal import jobs
+import pytest
+
+from hub.grading import Grading
+
+
+@pytest.fixture
+def school(school: Any) -> Any:
+    """A class whose jobs somebody looks after."""
+    Grading(school.store, school.settings).look()
+    return school
 
 
 def test_anybody_reads_that_all_is_well_and_no_number(visit: Any) -> None:
@@ -32,11 +41,10 @@ def test_a_database_that_is_gone_is_named_and_so_is_its_return(visit: Any, schoo
     assert back.json()["database"] == "ok"
 
 
-def test_jobs_that_nobody_looks_after_are_no_health(visit: Any, monkeypatch: Any) -> None:
-    browser = visit()
-    monkeypatch.setattr(jobs, "_WATCHED_S", 0.0)
+def test_jobs_that_nobody_looks_after_are_no_health(visit: Any, school: Any) -> None:
+    (school.settings.places.run / "grading.looked").unlink()
 
-    answer = browser.get("health")
+    answer = visit().get("health")
 
     assert answer.status_code == 503
     assert answer.json()["jobs"] == "nobody looks after them"

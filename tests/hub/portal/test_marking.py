@@ -16,7 +16,6 @@ import pytest
 from grader.gradebook import CourseGradebook
 from grader.markbook import markbook_of
 from grader.marks import exercise_cells
-from hub.portal.jobs import Jobs
 
 LAB = "courses/ict101/labs/sums"
 ALICE = f"{LAB}/students/alice"
@@ -31,9 +30,8 @@ def tiny_hub(tiny_hub: Any) -> Any:
 
 @pytest.fixture
 def grader(visit: Any, sums: Any) -> Any:
-    """`grader(name)`: a browser at a portal whose jobs end at once."""
-    jobs = Jobs(sums.store, sums.settings, (sys.executable, "-c", ""))
-    return lambda name="teacher": visit(name, jobs=jobs)
+    """`grader(name)`: a browser at the portal, over a lab that is in the gradebook."""
+    return lambda name="teacher": visit(name)
 
 
 def form(text: str) -> dict[str, str]:

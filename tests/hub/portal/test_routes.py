@@ -7,7 +7,6 @@ thought about who may use it.
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +21,6 @@ from grader.questions import Wanted
 from hub.accounts import Accounts
 from hub.portal.app import create_app
 from hub.portal.hubclient import HubClient
-from hub.portal.jobs import Jobs
 
 PREFIX = "/services/portal"
 OUTSIDE = "outside"  # somebody who is not logged in
@@ -280,10 +278,9 @@ class Site:
 
 @pytest.fixture
 def site(sums: Any, school: Any, tiny_hub: Any) -> Iterator[Site]:
-    """A portal whose jobs end at once; alice's are those of the lab that is in the gradebook."""
+    """A portal whose jobs nobody begins; alice's are those of the lab that is in the gradebook."""
     school.alices = school.store.submissions_of("alice", "ict101", "sums")[0]
     hub = HubClient(f"{tiny_hub.url}/hub/api", client_id="service-portal", client_secret="s")
-    jobs = Jobs(school.store, school.settings, (sys.executable, "-c", ""))
     more = {"due_at": None, "cutoff_at": datetime(2100, 1, 1, tzinfo=UTC), "by": "teacher"}
     school.numbers = {
         "jobs": school.store.jobs("ict101")[0].id,
@@ -296,7 +293,7 @@ def site(sums: Any, school: Any, tiny_hub: Any) -> Iterator[Site]:
     }
     Accounts(school.settings).add("alice", "a-password-of-alices", authorized=False)
     tiny_hub.running = {"alice": {"base": {"ready": True, "pending": None}}}
-    app = create_app(school.settings, school.store, hub, jobs=jobs)
+    app = create_app(school.settings, school.store, hub)
     alices = [
         school.alices.id, school.alices.receipt, "alice@example.org", "Alice ",
         "18 / 20", "Expected /26", "Marked", "Why a mask", "Count the hosts",
