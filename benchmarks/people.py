@@ -200,8 +200,13 @@ def processes(words: str, environment: str = "") -> Iterator[int]:
 
 def portal_pid(folder: Path) -> int:
     """The portal of the site in `folder`."""
+    return service_pid(folder, "portal")
+
+
+def service_pid(folder: Path, name: str) -> int:
+    """What the hub of the site in `folder` runs as `python -m hub.NAME`; 0 if it does not run."""
     settings = f"ICTLABS_SETTINGS={(folder / 'ictlabs.toml').resolve()}"
-    return next(processes("-m hub.portal", settings))
+    return next(processes(f"-m hub.{name}", settings), 0)
 
 
 def hub_pid(folder: Path) -> int:

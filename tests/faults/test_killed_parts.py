@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.people import COURSE, hub_pid, portal_pid, processes, traefik_pid
+from benchmarks.people import COURSE, hub_pid, portal_pid, processes, service_pid, traefik_pid
 
 pytestmark = pytest.mark.slow
 FILE = "api/contents/mine.txt"
@@ -84,6 +84,21 @@ def test_a_killed_proxy_comes_back_with_its_routes(
     assert_ada_goes_on(waiting, school, before)
     school.assert_nothing_lost()
     assert "traefik was ended by SIGKILL; starting it again" in school.log("up")
+
+
+def test_what_starts_grading_comes_back_and_leaves_the_job_that_runs_alone(
+    waiting: Any, kill: Any, school: Any
+) -> None:
+    with school.at_work():
+        job = school.store.jobs(COURSE, "sums", only_open=True)[0]
+        old = service_pid(school.site.folder, "grading")
+        kill(old)
+        waiting(lambda: service_pid(school.site.folder, "grading") not in (0, old), "another one")
+        school.go_on()
+
+    school.assert_nothing_lost()
+    assert school.store.job(job.id).starts == 1
+    assert "Service grading exited with status -9" in school.log("hub")
 
 
 def test_a_killed_grading_job_goes_on_without_anybody_looking(waiting: Any, kill: Any, school: Any) -> None:
