@@ -34,6 +34,7 @@ from grader.models import Job, Report, Submission
 from grader.people import Person
 from grader.release import release_lab
 from grader.store import MemberRow, Store
+from hub.grading import Grading
 from hub.portal.app import create_app
 from hub.portal.hubclient import HubClient
 from hub.portal.zones import ZONE_COOKIE
@@ -106,6 +107,7 @@ def make_class(folder: Path) -> Class:
     page = f"<!DOCTYPE html><html><body><h1>Marked</h1>{XSS}</body></html>".encode()
     store.release_feedback(alices.id, pack({"lab-one.html": page}), "teacher", points=18, max_points=20)
     store.inquire(alices, "mask", f"Is /25 not right too? {XSS}")
+    Grading(store, settings).look()  # so that its health is well
     return Class(settings, store, alices, bobs, _ask(store))
 
 

@@ -71,11 +71,9 @@ def filled(tmp_path_factory: pytest.TempPathFactory, missing: Callable[[str, str
 
 
 @pytest.fixture
-def scripts(
-    filled: Settings, tiny_hub: Any, tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Scripts]:
-    """A portal over that class, at an address."""
-    monkeypatch.setenv("ICTLABS_SETTINGS", str(filled.root / "ictlabs.toml"))  # for jobs that it starts
+def scripts(filled: Settings, tiny_hub: Any, tmp_path: Path, root: Path) -> Iterator[Scripts]:
+    """A portal over that class, at an address, and what starts grading."""
+    settings = {"ICTLABS_SETTINGS": str(filled.root / "ictlabs.toml")}
     tiny_hub.groups |= {
         "demo-01": ["nbgrader-demo"],
         TEACHER: ["formgrade-demo"],
@@ -91,7 +89,10 @@ def scripts(
     thread.start()
     while not server.started:
         time.sleep(0.01)
+    grading = subprocess.Popen([sys.executable, "-m", "hub.grading"], env=os.environ | settings)
     yield Scripts(f"http://127.0.0.1:{listener.getsockname()[1]}/services/portal", store, tmp_path, root)
+    grading.terminate()
+    grading.wait()
     server.should_exit = True
     thread.join(5)
     listener.close()

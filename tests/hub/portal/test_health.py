@@ -6,17 +6,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
-from hub.grading import Grading
-
-
-@pytest.fixture
-def school(school: Any) -> Any:
-    """A class whose jobs somebody looks after."""
-    Grading(school.store, school.settings).look()
-    return school
-
 
 def test_anybody_reads_that_all_is_well_and_no_number(visit: Any) -> None:
     answer = visit().get("health")
