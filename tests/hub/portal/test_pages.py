@@ -283,7 +283,6 @@ def test_the_catalogue_has_every_lab_with_what_it_takes_and_gives(visit: Any, sc
 
 def test_a_lab_says_before_its_start_what_this_server_lacks_for_it(visit: Any, school: Any) -> None:
     folder = school.settings.places.run
-    folder.mkdir(parents=True)
     told = dict.fromkeys(("netns", "veth", "nftables", "nat"), "yes") | {
         "vlan": "emulated",
         "vlan-bridge": "emulated",
