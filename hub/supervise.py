@@ -320,8 +320,9 @@ def _wait_until_up(settings: Settings, group: list[Part], stopping: list[int]) -
             ):
                 return True
         if time.monotonic() > deadline:
+            apart = " hub.portal_apart is set: `ict portal` starts it." if settings.hub.portal_apart else ""
             raise SiteError(
-                f"the portal did not answer within {START_TIMEOUT_S:.0f} s.\n{group[-1].last_words()}"
+                f"the portal did not answer within {START_TIMEOUT_S:.0f} s.{apart}\n{group[-1].last_words()}"
             )
         time.sleep(0.1)
     return False
