@@ -32,6 +32,8 @@ from labs.library import Library
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]  # three Engines take a while to start
 Visit = Callable[[DemoSite, str], Any]
 PEOPLE = ("teacher", "alice", "bob", "carol")
+LABEL = "ictlabs.environment.ai"
+PLACEMENT = f'placement = {{ ai = ["node.labels.{LABEL} == yes"] }}'
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +51,7 @@ def machines(
         cluster.wire()
         before = (*first.inside, "env", f"DOCKER_HOST={first.host}")
         folder = tmp_path_factory.mktemp("swarm")
-        site = DemoSite(folder, "swarm", host=first.address, before=before)
+        site = DemoSite(folder, "swarm", host=first.address, before=before, hub=PLACEMENT)
         cluster.join(base_image, root, f"{site.port + 1},{site.port + 2}", f"ictlabs-{site.port}")
         with site:
             yield cluster, site
@@ -229,6 +231,33 @@ def test_an_early_death_is_told_in_a_sentence_and_leaves_no_service(
     assert bob.start_server()["ready"]
 
 
+def test_an_environment_keeps_to_the_machines_with_its_label_and_waits_for_one(
+    machines: tuple[Cluster, DemoSite], people: dict[str, Any], base_image: str
+) -> None:
+    cluster, _ = machines
+    first, chosen = cluster.nodes[0], cluster.nodes[2]
+    identity = chosen.docker("info", "--format", "{{.Swarm.NodeID}}")
+    for node in cluster.nodes:  # under this name, since only where it goes is asked
+        node.docker("tag", base_image, image_name(Settings(), "ai"))
+
+    def task() -> Any:
+        with first.client() as client:
+            found = client.api.tasks(filters={"desired-state": "running"})
+        return next((each for each in found if each["Spec"]["ContainerSpec"]["Hostname"] == "ai"), None)
+
+    people["carol"].api("POST", "users/carol/servers/ai")
+    waits = until(lambda: (now := task()) and now["Status"].get("Err") and now)
+    first.docker("node", "update", "--label-add", f"{LABEL}=yes", identity)
+    people["carol"].start_server("ai")
+    runs = task()
+    people["carol"].api("DELETE", "users/carol/servers/ai")
+    until(lambda: task() is None)
+
+    assert waits["Status"]["State"] == "pending"
+    assert "NodeID" not in waits
+    assert runs["NodeID"] == identity
+
+
 def test_an_environment_that_a_service_cannot_run_is_refused_in_a_sentence(people: dict[str, Any]) -> None:
     told = failed_start(people["carol"], "network")
 
@@ -339,3 +368,29 @@ def test_a_machine_that_goes_down_gives_its_students_back_on_another_with_their_
     work = until(read)
     assert work == "subnet 10.0.0.0/30"
     assert {n: after[n]["ID"] for n in others} == others
+
+
+def test_a_machine_that_comes_back_takes_servers_again(
+    machines: tuple[Cluster, DemoSite], people: dict[str, Any]
+) -> None:
+    cluster, _ = machines
+    first, bob = cluster.nodes[0], people["bob"]
+    back = next(node for node in cluster.nodes if node.process is None)  # the test before took it down
+
+    back.start()
+    identity = back.docker("info", "--format", "{{.Swarm.NodeID}}")
+    until(lambda: first.docker("node", "inspect", identity, "--format", "{{.Status.State}}") == "ready")
+    bob.api("DELETE", "users/bob/servers/base")
+    until(lambda: "base" not in bob.api("GET", "users/bob").json()["servers"])
+    bob.start_server()
+    reached = inside(
+        cluster,
+        "bob",
+        f"""
+        portal = os.environ["ICTLABS_EXCHANGE_URL"].removesuffix("api/exchange") + "health"
+        says([urllib.request.urlopen(portal, timeout=10).status, reach({first.address!r}, 2377)])
+        """,
+    )
+
+    assert tasks(cluster)["bob"]["NodeID"] == identity
+    assert reached == [200, False]  # its filter stands
