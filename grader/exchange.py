@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, tzinfo
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,6 +28,7 @@ from grader.names import NameRefused, check_course, check_lab, check_username, i
 from grader.people import Person
 from grader.settings import ExchangeSettings
 from grader.shapes import FeedbackShape, JobShape, KeyShape, ReleaseShape, SubmissionShape, TakenShape
+from grader.shown import moment, shown_feedback, shown_job, shown_release, shown_submissions
 from grader.store import NotNow, NotThere, Store, TooMany, Withdrawn
 from grader.whereabouts import Live, live_routes
 
@@ -128,10 +129,10 @@ def _grading_routes(router: APIRouter, store: Store, grade: Grade, who: Any) -> 
         _helper(person, course)
         store.find_release(course, check_lab(lab))
         if student is None:
-            return _shown_job(grade(course, lab, person.name, None))
+            return shown_job(grade(course, lab, person.name, None))
         if check_username(student) not in {row.username for row in store.newest_submissions(course, lab)}:
             raise HTTPException(404, f"{student} has not handed in {lab}. There is nothing to grade.")
-        return _shown_job(grade(course, lab, person.name, student))
+        return shown_job(grade(course, lab, person.name, student))
 
     @router.get("/grading/{course}/{lab}/{number}", response_model=JobShape, tags=["grading"])
     def look(course: str, lab: str, number: int, person: Person = who) -> dict[str, Any]:
@@ -140,11 +141,7 @@ def _grading_routes(router: APIRouter, store: Store, grade: Grade, who: Any) -> 
         job = store.job(number)
         if (job.course, job.lab) != (course, lab):
             raise HTTPException(404, f"Job {number} is not about {lab} of {course}.")
-        return _shown_job(job)
-
-
-def _shown_job(job: Job) -> dict[str, Any]:
-    return {name: getattr(job, name) for name in ("id", "state", "done", "total", "message")}
+        return shown_job(job)
 
 
 def _release_routes(
@@ -156,7 +153,7 @@ def _release_routes(
         courses = [_learner(person, course)] if course else sorted(person.courses)
         now = datetime.now(UTC)
         return [
-            _shown_release(store, row)
+            shown_release(store, row)
             for name in courses
             for row in (
                 store.releases(name) if person.may_help(name) else store.own_releases(name, person.name)
@@ -196,13 +193,13 @@ def _release_routes(
             row = await run_in_threadpool(
                 _take_release, store, settings, (course, lab), archive, person, force=force == "1"
             )
-        return await run_in_threadpool(_shown_release, store, row)
+        return await run_in_threadpool(shown_release, store, row)
 
     @router.delete("/releases/{course}/{lab}", response_model=ReleaseShape, tags=["releases"])
     def withdraw(course: str, lab: str, person: Person = who) -> dict[str, Any]:
         """Take a lab back. Submissions stay."""
         _instructor(person, course)
-        return _shown_release(store, store.withdraw(course, check_lab(lab)))
+        return shown_release(store, store.withdraw(course, check_lab(lab)))
 
 
 def _submission_routes(
@@ -230,7 +227,7 @@ def _submission_routes(
             helped = sorted(person.helped_courses & ({course} if course else person.helped_courses))
             rows = [row for row in rows if row.course not in helped]
             rows += [row for name in helped for row in store.submissions(name, lab)]
-        return _shown_submissions(store, rows)
+        return shown_submissions(store, rows)
 
     @router.post(
         "/submissions/{course}/{lab}", status_code=201, response_model=TakenShape, tags=["submissions"]
@@ -251,7 +248,7 @@ def _submission_routes(
             "id": row.id,
             "username": row.username,
             "receipt": row.receipt,
-            "received_at": _moment(row.received_at),
+            "received_at": moment(row.received_at),
             "sha256": row.sha256,
         }
 
@@ -300,7 +297,7 @@ def _feedback_routes(router: APIRouter, store: Store, settings: ExchangeSettings
         row = await run_in_threadpool(_reachable, store, course, lab, submission_id, person)
         async with _received(request, store, settings) as archive:
             feedback = await run_in_threadpool(_take_feedback, store, settings, row, archive, person)
-        return _shown_feedback(store, feedback)
+        return shown_feedback(store, feedback)
 
 
 @contextmanager
@@ -471,67 +468,3 @@ def _zip(path: Path, headers: Mapping[str, str] | None = None) -> FileResponse:
             **(headers or {}),
         },
     )
-
-
-def _moment(when: datetime | None) -> str | None:
-    return when.isoformat(timespec="microseconds") if when else None
-
-
-def _shown_release(store: Store, row: Release) -> dict[str, Any]:
-    return {
-        "course": row.course,
-        "lab": row.lab,
-        "title": row.title,
-        "environment": row.environment,
-        "max_points": row.max_points,
-        "released_at": _moment(row.released_at),
-        "opens_at": _moment(row.opens_at),
-        "due_at": _moment(row.due_at),
-        "cutoff_at": _moment(row.cutoff_at),
-        "attempts": row.attempts,
-        "withdrawn_at": _moment(row.withdrawn_at),
-        "sha256": row.sha256,
-        "notebooks": _notebooks(store, row.sha256),
-    }
-
-
-def _shown_submissions(store: Store, rows: list[Submission]) -> list[dict[str, Any]]:
-    feedback = store.feedback_for(row.id for row in rows)
-    return [
-        {
-            "id": row.id,
-            "course": row.course,
-            "lab": row.lab,
-            "username": row.username,
-            "received_at": _moment(row.received_at),
-            "sha256": row.sha256,
-            "size_bytes": row.size_bytes,
-            "receipt": row.receipt,
-            "notebooks": _notebooks(store, row.sha256),
-            "feedback": _shown_feedback(store, feedback[row.id]) if row.id in feedback else None,
-        }
-        for row in rows
-    ]
-
-
-def _shown_feedback(store: Store, row: Feedback) -> dict[str, Any]:
-    pages = _contents(str(store.blob(row.sha256)))
-    return {"released_at": _moment(row.released_at), "pages": dict(pages)}
-
-
-def _notebooks(store: Store, sha256: str) -> list[str]:
-    """Names of the notebooks at the top of an archive."""
-    paths = (path for path, _ in _contents(str(store.blob(sha256)), names_only=True))
-    return sorted(
-        path.removesuffix(".ipynb") for path in paths if path.endswith(".ipynb") and "/" not in path
-    )
-
-
-@lru_cache(maxsize=4096)  # bytes of a blob never change
-def _contents(path: str, *, names_only: bool = False) -> tuple[tuple[str, str], ...]:
-    """(path, sha256) of the files of a stored archive, which was inspected when it came in."""
-    if names_only:
-        with zipfile.ZipFile(path) as opened:
-            return tuple((name, "") for name in opened.namelist() if not name.endswith("/"))
-    unlimited = ExchangeSettings(max_archive_mb=10_000, max_unpacked_mb=10_000, max_files=10_000)
-    return tuple((entry.path, entry.sha256) for entry in inspect(Path(path), unlimited))
