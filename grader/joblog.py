@@ -38,6 +38,7 @@ class JobLog(Database):
                     both = {*(found.students or ()), *students}
                     found.students = sorted(both) if found.students and students else None
                     found.regrade = found.regrade or regrade
+                    found.asked += 1
                     return found, False
                 if found is not None:
                     raise RecordError(
@@ -201,10 +202,16 @@ class JobLog(Database):
                 job.state, job.finished_at = "cancelled", datetime.now(UTC)
         return job
 
-    def finish_job(self, job_id: int, state: str, message: str = "") -> Job:
-        """Say that a job is over. state: done, failed or cancelled; what was not reached is cancelled."""
+    def finish_job(self, job_id: int, state: str, message: str = "", *, asked: int | None = None) -> Job:
+        """Say that a job is over. state: done, failed or cancelled; what was not reached is cancelled.
+
+        asked: how often it was asked for when its submissions were looked up last. A job that was asked for since then
+        stays open, and this changes nothing.
+        """
         with self._write() as session:
             job = _job(session, job_id)
+            if asked is not None and asked != job.asked:
+                return job
             job.state, job.finished_at, job.message = state, datetime.now(UTC), message
             session.execute(
                 update(JobItem)

@@ -156,6 +156,7 @@ class Job(Base):
     requested_by: Mapped[str] = mapped_column(String(64))
     students: Mapped[list[Any] | None]  # usernames; None is everybody
     regrade: Mapped[bool] = mapped_column(default=False)
+    asked: Mapped[int] = mapped_column(default=1)  # how often somebody asked for it, while it was open
     starts: Mapped[int] = mapped_column(default=0)  # how often a process began it
     state: Mapped[str] = mapped_column(String(16))  # waiting | running | done | failed | cancelled
     created_at: Mapped[datetime]

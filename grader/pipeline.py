@@ -168,11 +168,13 @@ class _Round:
         self.ready: list[tuple[Outcome, Submission]] = []
         self.flushed_at = time.monotonic()
         self.total = self.done = 0
+        self.asked = job.asked
 
     def plan(self) -> list[Ticket]:
         """Take the newest submission of each student that this job has not had yet; those that stand are done."""
         store, release = self.store, self.bench.release
         job = store.job(self.bench.job)
+        self.asked = job.asked
         newest = store.newest_submissions(release.course, release.lab)
         wanted = [s for s in newest if not job.students or s.username in job.students]
         store.plan_items(job.id, wanted)
@@ -295,32 +297,40 @@ class _Round:
 
 
 def _run(bench: _Bench, progress: Callable[[Step], None] | None) -> JobResult:
-    job = bench.store.start_job(bench.job)
-    current = _Round(bench, job, progress)
+    current = _Round(bench, bench.store.start_job(bench.job), progress)
+    while True:
+        cancelled = _grade(bench, current)
+        result = _result(bench.store, bench.job, cancelled=cancelled)
+        message = (
+            f"Not graded, by a fault of the grader: {', '.join(result.failed)}." if result.failed else ""
+        )
+        state = "cancelled" if cancelled else "failed" if result.failed else "done"
+        if bench.release.late_kind == "bank":  # what this lab takes from the bank is missing for the others
+            settle_lateness(bench.store, bench.places, bench.release.course)
+        asked = None if cancelled else current.asked
+        if bench.store.finish_job(bench.job, state, message, asked=asked).state == state:
+            return result
+
+
+def _grade(bench: _Bench, current: _Round) -> bool:
+    """Grade what is handed in by now, and again while somebody asked again meanwhile. Returns whether it was cancelled.
+
+    What comes in during that waits until somebody asks: else a job would not end as long as a class is at work.
+    """
     cancelled = _cancelled(bench)
     tickets = current.plan()
-    if tickets and not cancelled:
-        with ThreadPoolExecutor(1) as beside:
-            walls = None if bench.settings.scheduler else beside.submit(_check_walls, bench)
-            with open_client(bench.settings) as client:
-                if walls is not None:
-                    walls.result()
-                cancelled = _until_done(bench, client, current, tickets)
-    result = _result(bench.store, bench.job, cancelled=cancelled)
-    message = f"Not graded, by a fault of the grader: {', '.join(result.failed)}." if result.failed else ""
-    state = "cancelled" if cancelled else "failed" if result.failed else "done"
-    if bench.release.late_kind == "bank":  # what this lab takes from the bank is missing for the others
-        settle_lateness(bench.store, bench.places, bench.release.course)
-    bench.store.finish_job(bench.job, state, message)
-    return result
-
-
-def _until_done(bench: _Bench, client: Any, current: _Round, tickets: list[Ticket]) -> bool:
-    """Grade until nobody has handed in again meanwhile, or asked for more. Returns whether it was cancelled."""
-    while tickets:
-        if _hand_out(bench, client, current, tickets):
-            return True
-        tickets = current.plan()
+    if cancelled or not tickets:
+        return cancelled
+    with ThreadPoolExecutor(1) as beside:
+        walls = None if bench.settings.scheduler else beside.submit(_check_walls, bench)
+        with open_client(bench.settings) as client:
+            if walls is not None:
+                walls.result()
+            while tickets:
+                if _hand_out(bench, client, current, tickets):
+                    return True
+                asked_again = bench.store.job(bench.job).asked != current.asked
+                tickets = current.plan() if asked_again else []
     return False
 
 

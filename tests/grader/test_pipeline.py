@@ -55,6 +55,26 @@ def test_a_second_job_runs_nothing_again_and_a_new_submission_only(course: Any) 
     assert course.marks() == {"alice": (2, False), "bob": (0, False)}
 
 
+@pytest.mark.parametrize(("asked_again", "graded"), [(False, ["alice"]), (True, ["alice", "bob"])])
+def test_what_comes_in_while_a_job_runs_is_in_it_only_if_somebody_asks_again(
+    course: Any, asked_again: bool, graded: list[str]
+) -> None:
+    course.solved("alice")
+
+    def meanwhile(step: Any) -> None:
+        if step.username == "alice":
+            course.solved("bob")
+            if asked_again:
+                course.store.open_job("ict101", "sums", "teacher")
+
+    result = course.grade(progress=meanwhile)
+
+    assert result.graded == len(graded)
+    assert sorted(item.username for item in course.store.items(result.job_id)) == graded
+    assert len(course.store.jobs("ict101", "sums")) == 1
+    assert course.store.job(result.job_id).state == "done"
+
+
 def test_nothing_new_needs_no_workers(course: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     course.solved("alice")
     course.grade()

@@ -53,6 +53,17 @@ def test_a_job_for_some_widens_when_more_is_asked_for(store: Store) -> None:
     assert (widened.students, widened.regrade, widened.requested_by) == (None, True, "teacher")
 
 
+def test_a_job_that_is_asked_for_again_before_its_end_stays_open(store: Store) -> None:
+    job = store.open_job("ict101", LAB, "teacher")[0]
+    store.start_job(job.id)
+    store.open_job("ict101", LAB, "other")
+
+    early = store.finish_job(job.id, "done", asked=job.asked)
+    late = store.finish_job(job.id, "done", asked=early.asked)
+
+    assert (early.state, late.state) == ("running", "done")
+
+
 def test_submissions_go_from_waiting_to_their_end(store: Store, handed_in: dict[str, Submission]) -> None:
     job = store.open_job("ict101", LAB, "teacher")[0].id
     store.start_job(job)
