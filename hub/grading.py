@@ -6,7 +6,6 @@ socket, and the portal, which reads what students send, shall not.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import subprocess
@@ -19,6 +18,7 @@ from grader.models import Job
 from grader.settings import Places
 from grader.store import Store
 from hub.settings import Settings, SettingsError, load_settings
+from hub.site import is_held
 
 log = logging.getLogger("ictlabs.grading")
 
@@ -117,18 +117,8 @@ class Grading:
             if child.poll() is None:
                 return True
             del self._children[job.id]
-        return self._is_graded_now(job)
-
-    def _is_graded_now(self, job: Job) -> bool:
-        """Whether some process holds the lock under which a lab is graded (see grader.pipeline)."""
-        try:
-            with (self._places.run / f"grading-{job.course}-{job.lab}.lock").open("r+") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except BlockingIOError:
-            return True
-        return False
+        # the lock under which some other process grades the lab: see grader.pipeline
+        return is_held(self._places.run / f"grading-{job.course}-{job.lab}.lock")
 
 
 def is_watched(places: Places) -> bool:

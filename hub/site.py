@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -141,6 +142,18 @@ def can_listen(ip: str, port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def is_held(lock: Path) -> bool:
+    """Whether some process holds this lock (flock); nobody does where there is no such file."""
+    try:
+        with lock.open() as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def is_denied(ip: str, port: int) -> bool:

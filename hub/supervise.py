@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hub.settings import Settings, in_url
-from hub.site import Site, SiteError, is_listening
+from hub.site import Site, SiteError, is_held, is_listening
 from hub.tls import CertificateError, Renewal, listening, traefik_folder, write
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -168,14 +168,7 @@ class Seen:
 
 def is_kept_up(settings: Settings) -> bool:
     """Whether an `ict up` holds the site."""
-    try:
-        with (settings.places.run / "up.lock").open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
+    return is_held(settings.places.run / "up.lock")
 
 
 def seen(settings: Settings) -> list[Seen]:
