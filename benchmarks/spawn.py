@@ -44,11 +44,8 @@ from hub.site import site_label
 
 PASSWORD = "a-password-for-a-while"  # noqa: S105 (of sites that live for a minute)
 SETTLE_S = 2.0  # what a server still does once it answers belongs to its start
-LEFT_OUT = (
-    "rfc3987_syntax",
-    "lark",
-    "rfc3986_validator.py",
-)  # jsonschema tries them; our image does not have them
+# jsonschema tries them; our image does not have them
+LEFT_OUT = ("rfc3987_syntax", "lark", "rfc3986_validator.py")
 PATIENCE_S = 600.0
 STOCK_IMAGE = "ictlabs-stock:benchmark"
 STOCK_CONFIG = """
