@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from grader.audit import Asked
+from hub import enginewatch
 from hub.accounts import Accounts
 from hub.portal.machine import look, place
 
@@ -202,3 +204,14 @@ def test_what_a_folder_takes_is_counted_without_following_links(tmp_path: Path) 
     assert 50_000 <= whole.size < 1_000_000
     assert whole.whole
     assert not cut.whole
+
+
+def test_what_the_machine_offers_is_as_ict_up_saw_it_last(visit: Any, school: Any) -> None:
+    browser = visit("admin")
+
+    before = browser.get("administration").text
+    enginewatch.look(school.settings)
+    after = browser.get("administration").text
+
+    assert "<dt>Kernel</dt>" not in before
+    assert f"<dt>Kernel</dt><dd>{os.uname().release}</dd>" in after
