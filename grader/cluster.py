@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from importlib import import_module
 from multiprocessing import forkserver
 from typing import Any
 
@@ -18,6 +19,7 @@ from grader.settings import GraderSettings
 log = logging.getLogger(__name__)
 
 CLOSE_S = 10  # for a worker to leave in good order
+STEADY = "grader.steadyclock"  # imported here before there is a client, and in each worker and scheduler before it is one
 
 
 class ClusterError(Exception):
@@ -35,7 +37,9 @@ def get_ready() -> None:
         "DASK_LOGGING__DISTRIBUTED", "error"
     )  # Dask reads it when it is imported; its INFO is no news
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["distributed", "distributed.nanny", "distributed.worker", "grader.work"])
+    context.set_forkserver_preload(
+        ["distributed", "distributed.nanny", "distributed.worker", STEADY, "grader.work"]
+    )
     forkserver.ensure_running()
 
 
@@ -46,6 +50,7 @@ def open_client(settings: GraderSettings) -> Iterator[Any]:
     import dask  # takes half a second: only a job that has something to grade pays for it
     from distributed import Client
 
+    import_module(STEADY)
     quiet = {
         "distributed.worker.daemon": True,
         "distributed.admin.tick.interval": "1s",  # no event loop of ours needs to be watched 50 times a second
@@ -104,7 +109,7 @@ def _local(settings: GraderSettings, method: str) -> Any:
             security=_of_one_run(),
             scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
             silence_logs=50,
-            preload=None,
+            preload=[STEADY],
         )
 
 
@@ -177,12 +182,19 @@ async def serve(settings: GraderSettings) -> None:
     """Be workers of the scheduler in the settings until SIGINT or SIGTERM, each in a process that is replaced."""
     from distributed import Nanny
 
+    import_module(STEADY)
     told = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
 
     workers: list[Any] = [
-        Nanny(settings.scheduler, nthreads=settings.slots, security=security(settings), memory_limit=0)
+        Nanny(
+            settings.scheduler,
+            nthreads=settings.slots,
+            security=security(settings),
+            memory_limit=0,
+            preload=[STEADY],
+        )
         for _ in range(worker_count(settings))
     ]
     lives = asyncio.ensure_future(_live(workers))

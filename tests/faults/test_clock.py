@@ -24,6 +24,7 @@ pytestmark = pytest.mark.slow
 COURSE, LAB = "ict101", "sums"
 STUDENTS = ("ada", "ben", "cleo", "dan")
 SOURCE = Path(__file__).with_name("stepped_clock.c")
+STEPS_OFTEN = Path(__file__).with_name("clock_steps_often.py")
 
 
 class Clock:
@@ -102,3 +103,12 @@ def test_a_step_of_the_clock_changes_no_order_and_loses_nothing(  # noqa: PLR091
     sums.assert_marks_are_right(store)
     assert "The clock was set back" in service.log.read_text()
     store.close()
+
+
+def test_workers_go_on_when_the_clock_steps_between_two_messages(clock: Clock) -> None:
+    """A message waits 2 ms for the one before it: only many steps meet that moment."""
+    command = [sys.executable, str(STEPS_OFTEN), str(clock.file)]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+    assert done.stdout == "300\n", done.stderr

@@ -86,7 +86,7 @@ def scheduler(tmp_path: Path) -> Iterator[str]:
     """A Dask scheduler of its own, as an operator starts one."""
     file = tmp_path / "scheduler.json"
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0",
-               "--no-dashboard", "--no-show", "--scheduler-file", str(file)]  # fmt: skip
+               "--no-dashboard", "--no-show", "--preload", cluster.STEADY, "--scheduler-file", str(file)]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 30
     while not file.exists() and time.monotonic() < deadline:
