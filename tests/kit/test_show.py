@@ -101,6 +101,24 @@ print(json.dumps([[wire.up for wire in view.state.wires] for view in (before, af
 
 
 @pytest.mark.docker
+def test_a_network_that_grows_meanwhile_is_drawn(inside: Callable[[str], Any]) -> None:
+    drawn = inside("""
+import threading
+def grow():
+    for number in range(12):
+        net.host(f"x{number}")
+        net.link(f"x{number}:eth0", f"r1:x{number}")
+growing = threading.Thread(target=grow)
+growing.start()
+while growing.is_alive():
+    network(net)
+print(json.dumps(len(network(net).state.wires)))
+""")
+
+    assert drawn == 4 + 12
+
+
+@pytest.mark.docker
 def test_packets_are_listed_and_a_wrong_filter_is_a_sentence(inside: Callable[[str], Any]) -> None:
     seen = inside("""
 with h1.capture("eth0", "icmp") as file:

@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from ictlab.net.namespaces import NetError
 from ictlab.net.topology import Link, Node, Router, Topology
 
 WIDTH, HEIGHT, MARGIN = 640, 360, 60
@@ -59,12 +58,14 @@ class State:
 
 def look(net: Topology, way: tuple[str, str] | None = None) -> State:
     """Ask every node. Raises NetError where the network is gone."""
+    links = list(net.links)  # before the nodes: a cell may add both while this looks, a link after its nodes
     nodes = list(net.nodes.values())
+    names = [node.name for node in nodes]
     with ThreadPoolExecutor(8) as pool:
-        interfaces = dict(zip(net.nodes, pool.map(lambda node: node.interfaces(), nodes), strict=True))
-        peers = dict(zip(net.nodes, pool.map(_peers, nodes), strict=True))
+        interfaces = dict(zip(names, pool.map(lambda node: node.interfaces(), nodes), strict=True))
+        peers = dict(zip(names, pool.map(_peers, nodes), strict=True))
     wires = []
-    for link in net.links:
+    for link in links:
         seen = [interfaces[end.node.name].get(end.interface, {}) for end in (link.one, link.two)]
         one, two = (
             (end.node.name, end.interface, tuple(found.get("addresses", ())))
@@ -404,7 +405,7 @@ class NetworkView:
             begin = time.monotonic()
             try:
                 self._again()
-            except (NetError, OSError, ValueError):
+            except Exception:  # a daemon that restarts, threads that run out: the next look may be well
                 if not self.net.is_open:
                     self._page.value += "<p>This network has ended.</p>"
                     return
