@@ -70,9 +70,10 @@ class PortalSite:
         self.url = f"http://127.0.0.1:{port}"
         settings = folder / "ictlabs.toml"
         settings.write_text(f'[site]\ndata_dir = "var"\ndatabase_url = "{database_url}"\n', encoding="utf-8")
-        self._hub = uvicorn.Server(
-            uvicorn.Config(tiny_hub(), port=hub_port, log_level="error", lifespan="off")
+        config = uvicorn.Config(
+            tiny_hub(), port=hub_port, log_level="error", lifespan="off", timeout_keep_alive=3600
         )
+        self._hub = uvicorn.Server(config)  # which keeps connections as long as the real one
         self._environment = {
             **os.environ,
             "ICTLABS_SETTINGS": str(settings),

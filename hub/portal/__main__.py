@@ -71,6 +71,9 @@ def main() -> int:
         access_log=False,  # the proxy has one; receipts and names need not be in two
         server_header=False,
         log_config=None,
+        # longer than Traefik keeps one that is idle (90 s): what somebody sends by a connection that is closed at that
+        # very moment would be lost, and Traefik sends again only what changes nothing
+        timeout_keep_alive=120,
         timeout_graceful_shutdown=3,
     )
     return 0

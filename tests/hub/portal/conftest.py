@@ -302,7 +302,9 @@ def tiny_hub() -> Iterator[TinyHub]:
     """The stand-in, on a port of its own."""
     listener = socket.create_server(("127.0.0.1", 0))
     hub = TinyHub(f"http://127.0.0.1:{listener.getsockname()[1]}")
-    server = uvicorn.Server(uvicorn.Config(hub.app(), log_level="error", lifespan="off"))
+    # idle connections live as long as the real hub's: uvicorn's 5 s are httpx's too, and then one may close in use
+    config = uvicorn.Config(hub.app(), log_level="error", lifespan="off", timeout_keep_alive=3600)
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     while not server.started:
