@@ -46,7 +46,7 @@ docker:
 	@deploy/docker-engine
 
 # One environment for the site and its tests: process mode runs students' servers from it too.
-.venv/ready: requirements.lock pyproject.toml labs/kit/pyproject.toml
+.venv/ready: requirements.lock pyproject.toml labs/kit/pyproject.toml labs/kit/labextension/package.json
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "Python 3.11 or newer is needed; $(PYTHON) is older. Try: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
 	@echo "Setting up .venv (once; about a minute)"

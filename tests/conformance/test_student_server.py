@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ import pytest
 import requests
 from ictlab.exchange.files import pack_folder
 from nbformat.v4 import new_notebook, writes
+
+from benchmarks.journey import browser
 
 FOR_EVER = "public, max-age=31536000, immutable"
 CONFIG = Path(__file__).resolve().parents[2] / "images" / "base" / "etc" / "jupyter"
@@ -176,6 +179,42 @@ def test_what_a_slow_line_carries_is_compressed_and_what_has_a_hash_is_kept_for_
             assert answer.headers["Cache-Control"] == FOR_EVER
             assert "Accept-Encoding" in answer.headers["Vary"]
         assert sent("/lab/extensions/probe/static/style.js") == ("gzip", "no-cache")
+        assert sent("/static/favicons/favicon-busy-1.ico")[1] == "public, max-age=86400"
+
+
+@pytest.mark.browser
+def test_what_a_notebook_needs_first_is_asked_for_ahead_and_once(
+    service: Any, lab: str, tmp_path: Path, free_port: Callable[[], int], chromium: str
+) -> None:
+    """By JupyterLab and by Notebook 7 as they are installed: another version of them may ask for other things."""
+    home = tmp_path / "home"
+    home.mkdir()
+    file = "api/contents/abc101/ps1/p1.ipynb"
+    both = ["lab/api/settings", "lab/api/translations/default", "api/me"]
+    both += [
+        f"lab/api/settings/@jupyterlab/{name}"
+        for name in ("codemirror-extension:plugin", "notebook-extension:panel")
+    ]
+    both.append(f"{file}?type=notebook&content=1&hash=1&contentProviderId=undefined")
+    in_lab = ["lab/api/workspaces/default", "lab/api/settings/@jupyterlab/docmanager-extension:plugin"]
+    with jupyterlab(home, free_port(), service.url, "student") as ask, browser(chromium) as window:
+        site = ask("/api").url.removesuffix("api")
+        for view, wanted in (("lab", both + in_lab), ("notebook", both)):
+            page, asked = window.new_page(), Counter[str]()
+            page.on(
+                "request",
+                lambda request, asked=asked: asked.update([f"{request.method} {without_time(request.url)}"]),
+            )
+            page.goto(f"{site}ictlab/open?course=abc101&lab=ps1&view={view}&token=t")
+            page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for(timeout=60_000)
+
+            assert {each: asked[f"GET {site}{each}"] for each in wanted} == dict.fromkeys(wanted, 1), view
+            page.close()
+
+
+def without_time(address: str) -> str:
+    """An address without what JupyterLab adds against caches."""
+    return re.sub(r"[?&]\d{13}$", "", address)
 
 
 def test_a_page_that_another_site_asks_for_is_not_compressed(

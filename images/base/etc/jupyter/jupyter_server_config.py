@@ -35,3 +35,6 @@ if not _teaches():
 # Answers about new versions come from outside, where students' servers cannot reach.
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
 c.LabApp.news_url = None
+
+# A style sheet of the student's own for Notebook, which is nearly always empty and which each page waits for.
+c.JupyterNotebookApp.custom_css = False

@@ -1,7 +1,8 @@
 """Sends JupyterLab's pages over a slow line: compressed, and kept in the browser for ever where a name has its hash.
 
 The image has its large files compressed beside them (FILE.br, FILE.gz), as small as they get, at no cost when they are
-sent. Everything else is compressed while it is sent.
+sent. Everything else is compressed while it is sent. What the pages ask for after that, one thing after another, the
+extension in labs/kit/labextension asks for at once.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ FOR_EVER = "public, max-age=31536000, immutable"
 _HASHED = re.compile(
     r"[./][0-9a-f]{16,}\.\w+$"
 )  # as webpack names what it makes: jlab_core.8811dd2733d03721.js
+_A_DAY = "public, max-age=86400"  # the page's icon, which changes with each cell that runs
 _CODINGS = {
     "br": ".br",
     "gzip": ".gz",
@@ -81,6 +83,8 @@ class StaticFiles(FileFindHandler):
             self.set_header("Content-Encoding", self._coding)
         if _HASHED.search(self._asked):
             self.set_header("Cache-Control", FOR_EVER)
+        elif self._asked.endswith(".ico"):
+            self.set_header("Cache-Control", _A_DAY)
         elif "v" not in self.request.arguments:
             self.set_header("Cache-Control", "no-cache")
 
@@ -90,6 +94,10 @@ def offer(server_app: Any) -> None:
     web_app = server_app.web_app
     web_app.add_transform(Compression)
     web_app.settings["static_handler_class"] = StaticFiles
-    extensions = url_path_join(web_app.settings["base_url"], "lab", "extensions", "(.*)")
-    options = {"path": jupyter_path("labextensions"), "follow_dir_symlinks": True}
-    Application.add_handlers(web_app, ".*$", [(extensions, StaticFiles, options)])
+    base, icons = web_app.settings["base_url"], web_app.settings["static_path"]
+    extensions = {"path": jupyter_path("labextensions"), "follow_dir_symlinks": True}
+    more = [
+        (url_path_join(base, "lab", "extensions", "(.*)"), StaticFiles, extensions),
+        (url_path_join(base, "static", "(favicons/.*)"), StaticFiles, {"path": icons}),
+    ]
+    Application.add_handlers(web_app, ".*$", more)
