@@ -273,7 +273,7 @@ def build_stock_image(engine: docker.DockerClient, base: str) -> str:
             f"FROM {base}\nUSER root\n"
             "COPY site-packages/ /usr/local/lib/python3.11/site-packages/\n"
             f"RUN cd /usr/local/lib/python3.11/site-packages && python3 -m compileall -q {' '.join(LEFT_OUT)} "
-            "&& rm -rf /etc/jupyter\n"
+            "&& rm -rf /etc/jupyter /usr/local/share/jupyter/labextensions/ictlab-ahead\n"
             'USER 1000:1000\nCMD ["jupyterhub-singleuser"]\n'
         )
         engine.images.build(path=name, tag=STOCK_IMAGE, rm=True, network_mode="none")
