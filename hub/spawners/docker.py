@@ -21,7 +21,7 @@ from hub.settings import Settings
 from hub.site import SiteError, site_label
 from hub.spawners.base import LabSpawner, StartFailed
 
-SITE_LABEL = "ictlabs.site"
+SITE_LABEL, PERSON_LABEL, ENVIRONMENT_LABEL = "ictlabs.site", "ictlabs.person", "ictlabs.environment"
 # A new /proc may be mounted only where the present one is not covered in places. Nothing runs as root in there.
 NESTED = {"host_config": {"MaskedPaths": list(MASKED_PATHS), "ReadonlyPaths": []}}
 WRITABLE_MB = {"/tmp": 256, "/var/tmp": 64}  # noqa: S108 (the container's own), in memory
@@ -90,6 +90,15 @@ def remove_network(settings: Settings) -> None:
         client.close()
 
 
+def labels(launch: LaunchPlan) -> dict[str, str]:
+    """Whose server a container is."""
+    return {
+        SITE_LABEL: launch.label,
+        PERSON_LABEL: launch.person,
+        ENVIRONMENT_LABEL: launch.environment,
+    }
+
+
 def file_limits(launch: LaunchPlan) -> list[Ulimit]:
     """One file may be as large as the home may become: what writes on and on ends there."""
     most = launch.file_mb * 2**20
@@ -140,7 +149,7 @@ class LabDockerSpawner(LabSpawner, DockerSpawner):
         self.environment = {**self.environment, **launch.env, "HOME": str(INSIDE_HOME), "USER": "student"}
         self.extra_create_kwargs = {
             "user": f"{site_uid()}:{site_gid()}",
-            "labels": {SITE_LABEL: launch.label, "ictlabs.person": launch.person},
+            "labels": labels(launch),
             "hostname": launch.environment,
         } | (NESTED if launch.nested else {})
         self.extra_host_config = {

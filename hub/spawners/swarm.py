@@ -19,7 +19,14 @@ from hub.launch import LaunchPlan
 from hub.settings import Settings
 from hub.site import Site, SiteError, site_label
 from hub.spawners.base import StartFailed
-from hub.spawners.docker import SITE_LABEL, WRITABLE_MB, LabDockerSpawner, file_limits, network_name
+from hub.spawners.docker import (
+    SITE_LABEL,
+    WRITABLE_MB,
+    LabDockerSpawner,
+    file_limits,
+    labels,
+    network_name,
+)
 
 REPLACED_S = 1.0  # by then Swarm has made the task that replaces one that failed, or makes none
 LOOK_S = 0.1  # between two looks at a task that is coming up
@@ -109,10 +116,6 @@ class LabSwarmSpawner(LabDockerSpawner, SwarmSpawner):
         finally:
             self._is_starting = False
 
-    @property
-    def _labels(self) -> dict[str, str]:
-        return {SITE_LABEL: self._launch.label, "ictlabs.person": self._launch.person}
-
     def _init_traits(self, launch: LaunchPlan) -> None:
         if launch.nested:
             raise StartFailed(
@@ -142,7 +145,7 @@ class LabSwarmSpawner(LabDockerSpawner, SwarmSpawner):
             "create_service",
             task,
             name=self.object_name,
-            labels=self._labels,
+            labels=labels(self._launch),
             endpoint_spec=endpoint,
         )
 
@@ -164,7 +167,7 @@ class LabSwarmSpawner(LabDockerSpawner, SwarmSpawner):
             hostname=self._launch.environment,
             env=self.get_env(),
             user=f"{site_uid()}:{site_gid()}",
-            labels=self._labels,
+            labels=labels(self._launch),
             mounts=[*homes, *memory],
             stop_grace_period=10 * 10**9,
             read_only=True,

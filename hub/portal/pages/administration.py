@@ -21,7 +21,7 @@ from grader.models import Deed
 from grader.store import NotThere, RecordError
 from hub.accounts import AccountError, Accounts, NoAccount, roster_says
 from hub.deeds import DEEDS
-from hub.enginewatch import kept
+from hub.enginewatch import kept, memory
 from hub.homes import homes
 from hub.portal.desk import Desk, no_page
 from hub.portal.hubclient import HubError, Running
@@ -91,6 +91,7 @@ def _overview(router: APIRouter, desk: Desk, accounts: Callable[[], Accounts]) -
             "machine": look(desk.settings),
             "survey": surveys.newest(),
             "seen": kept(desk.settings),
+            "memory": memory(desk.settings),
             "versions": versions(),
             "python": sys.version.split()[0],
             "database": desk.store.described(),

@@ -8,12 +8,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import docker
 import pytest
 
 from grader.audit import Asked
 from hub import enginewatch
 from hub.accounts import Accounts
+from hub.images import image_name
+from hub.launch import LaunchPlan
 from hub.portal.machine import look, place
+from hub.settings import Settings
+from hub.site import site_label
+from hub.spawners.docker import labels
 
 ADDRESSES = ("administration", "administration/log", "administration/stop", "administration/idle")
 
@@ -215,3 +221,30 @@ def test_what_the_machine_offers_is_as_ict_up_saw_it_last(visit: Any, school: An
 
     assert "<dt>Kernel</dt>" not in before
     assert f"<dt>Kernel</dt><dd>{os.uname().release}</dd>" in after
+
+
+@pytest.mark.docker
+def test_what_memory_servers_use_is_beside_them(
+    visit: Any, school: Any, tiny_hub: Any, docker_engine: docker.DockerClient
+) -> None:
+    image = image_name(Settings(), "base")
+    launch = LaunchPlan(
+        "alice", "base", image, Path("/"), {}, 64, 1.0, 64, 0, nested=False, label=site_label(school.settings)
+    )
+    tiny_hub.running = {"alice": {"base": server(1)}, "bob": {"base": server(1)}}
+    browser = visit("admin")
+    container = docker_engine.containers.run(
+        image, ["sleep", "60"], labels=labels(launch), mem_limit=f"{launch.memory_mb}m", detach=True
+    )
+    try:
+        enginewatch.look_at_servers(school.settings)
+    finally:
+        container.remove(force=True)
+    page = browser.get("administration").text
+    file = school.settings.places.run / "servers.json"
+    os.utime(file, (time.time() - 600, time.time() - 600))
+    later = browser.get("administration").text
+
+    limit = f'of <data value="{64 * 2**20}">'
+    assert page.count(limit) == 1
+    assert limit not in later
