@@ -62,6 +62,9 @@ def main() -> int:
         mode=env.get("ICTLABS_MODE", "docker"),
         languages=languages,
     )
+    # a page waits for the interpreter after each question to the database: beside insight that is worked out for seconds,
+    # Python's own 5 ms for each would be half a second
+    sys.setswitchinterval(0.0005)
     gc.collect()
     gc.freeze()  # what is loaded stays: going through it again and again costs pages a tenth of a second each time
     uvicorn.run(

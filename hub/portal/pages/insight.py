@@ -21,7 +21,7 @@ from hub.portal.kept import Kept
 from hub.portal.login import Visitor
 from hub.portal.mastery import OutcomeOfClass, outcome_map
 
-_PATIENCE_S = 0.1  # then the page says that it is being worked out
+_PATIENCE_S = 0.05  # then the page says that it is being worked out
 _MOST_STUDENTS = 50  # with reasons on one page; more is no list to act on
 _MOST_OUTCOMES = 12  # in the picture; the table has all
 
