@@ -18,7 +18,7 @@ from hub.settings import Settings, load_settings
 from labs.library import Library
 
 LAB = "net-ospf"
-CONVERGES_MS = 60_000  # routers that meet again say hello, elect and compute, beside whatever else runs here
+CONVERGES_MS = 120_000  # routers that meet again say hello, elect and compute, beside whatever else runs here
 
 
 @pytest.mark.browser

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -88,13 +89,10 @@ def scheduler(tmp_path: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0",
                "--no-dashboard", "--no-show", "--preload", cluster.STEADY, "--scheduler-file", str(file)]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 30
-    while not file.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    import json
-
-    time.sleep(0.2)  # the file is written in one go, a moment after it appears
-    yield json.loads(file.read_text())["address"]
+    deadline = time.monotonic() + 60
+    while not (said := file.read_text() if file.exists() else "") and time.monotonic() < deadline:
+        time.sleep(0.05)  # it appears a moment before it is written, in one go
+    yield json.loads(said)["address"]
     process.terminate()
     process.wait(20)
 

@@ -84,7 +84,7 @@ r1.run("ip route add 10.9.0.0/16 via 10.0.1.2")
 cable.down()
 cut = h2.ping("10.0.1.2", wait_s=0.3)
 cable.up()
-deadline = time.monotonic() + 5
+deadline = time.monotonic() + 30
 while not h2.ping("10.0.1.2", wait_s=0.3) and time.monotonic() < deadline: pass
 print(json.dumps([cut, h2.ping("10.0.1.2"), "10.9.0.0/16" in r1.routes()]))
 """
@@ -123,8 +123,9 @@ def test_a_command_that_takes_too_long_ends_with_what_it_started(inside: Inside)
 try:
     h1.run("sleep 77 & sleep 77", timeout_s=0.3)
 except NetError as error:
-    time.sleep(0.2)
-    print(json.dumps([str(error), h1.run("pgrep -fc 'sleep 7[7]'", check=False).strip()]))
+    left, deadline = lambda: h1.run("pgrep -fc 'sleep 7[7]'", check=False).strip(), time.monotonic() + 30
+    while left() != "0" and time.monotonic() < deadline: time.sleep(0.05)
+    print(json.dumps([str(error), left()]))
 """
     )
 
@@ -137,10 +138,11 @@ def test_a_service_runs_as_long_as_its_block(inside: Inside) -> None:
         HOSTS
         + """
 with h2.background("python3 -m http.server 80"):
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while ("tcp", 80) not in h2.listening() and time.monotonic() < deadline: time.sleep(0.05)
     code = h1.run("curl -s -o /dev/null -w '%{http_code}' http://10.0.2.2/", check=False)
-time.sleep(0.2)
+deadline = time.monotonic() + 30
+while ("tcp", 80) in h2.listening() and time.monotonic() < deadline: time.sleep(0.05)
 print(json.dumps([code, ("tcp", 80) in h2.listening()]))
 """
     )
@@ -290,7 +292,7 @@ for n in range(30):
 net.start()
 for router in routers:
     router.vtysh("configure terminal\\nrouter ospf\\nnetwork 10.0.0.0/8 area 0")
-wanted, end = {f"10.0.{n}.0/30" for n in range(30)}, time.monotonic() + 60
+wanted, end = {f"10.0.{n}.0/30" for n in range(30)}, time.monotonic() + 180
 while not all(wanted <= router.routes().keys() for router in routers) and time.monotonic() < end:
     time.sleep(0.2)
 print(json.dumps(sum(wanted <= router.routes().keys() for router in routers)))
@@ -308,7 +310,7 @@ def test_names_fit_what_the_kernel_takes() -> None:
 def _soon_empty(left: Callable[[], list[str]]) -> list[str]:
     import time
 
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while (found := left()) and time.monotonic() < deadline:
         time.sleep(0.1)
     return found

@@ -202,7 +202,7 @@ def test_an_instructor_opens_a_course_and_grades_by_keyboard(at: Any, served: An
     jobs = served.school.store.jobs("ict101", "lab-one")
     assert (len(jobs), jobs[0].requested_by) == (before + 1, "teacher")
     served.school.store.finish_job(jobs[0].id, "done")
-    expect(page.locator("[data-job-state]").first).to_have_text("done", timeout=15_000)
+    expect(page.locator("[data-job-state]").first).to_have_text("done", timeout=60_000)
 
 
 @WITH_AND_WITHOUT_JAVASCRIPT
@@ -215,7 +215,7 @@ def test_grading_is_followed_with_javascript_and_without(
 
     finish_alices(served, job)
 
-    expect(page.locator("[data-done]")).to_have_text("1 of 2 submissions", timeout=15_000)
+    expect(page.locator("[data-done]")).to_have_text("1 of 2 submissions", timeout=60_000)
 
 
 @WITH_AND_WITHOUT_JAVASCRIPT
@@ -224,11 +224,11 @@ def test_a_start_is_followed_with_javascript_and_without(
 ) -> None:
     page = at("alice", java_script_enabled=javascript)
     page.goto(served.url + STARTING)
-    expect(page.locator(".log")).to_contain_text("Making the container", timeout=15_000)
+    expect(page.locator(".log")).to_contain_text("Making the container", timeout=60_000)
 
     starting()
 
-    page.wait_for_url("**/user/alice/base/ictlab/open?course=ict101&lab=lab-one", timeout=15_000)
+    page.wait_for_url("**/user/alice/base/ictlab/open?course=ict101&lab=lab-one", timeout=60_000)
 
 
 def test_news_come_into_a_page_without_taking_the_focus(at: Any, served: Any, starting: Any) -> None:
@@ -240,6 +240,6 @@ def test_news_come_into_a_page_without_taking_the_focus(at: Any, served: Any, st
 
     served.hub.events = [f"data: {json.dumps({'progress': 70, 'message': 'Waiting <b>for</b> it'})}\n\n"]
 
-    expect(page.locator(".log")).to_contain_text("Waiting <b>for</b> it", timeout=15_000)
+    expect(page.locator(".log")).to_contain_text("Waiting <b>for</b> it", timeout=60_000)
     expect(cancel).to_be_focused()
     assert page.evaluate("window.same")

@@ -54,7 +54,7 @@ def grade_again(teacher: Page, served: Any) -> None:
         store, GraderSettings(sandbox=WALLS, workers=1), places, "ict101", "sums",
         requested_by="teacher", image_of=lambda _release: "none", job_id=job.id,
     )  # fmt: skip
-    expect(teacher.locator("[data-job-state]").first).to_have_text("done", timeout=15_000)
+    expect(teacher.locator("[data-job-state]").first).to_have_text("done", timeout=60_000)
 
 
 def comment_and_release(teacher: Page, comment: str) -> None:

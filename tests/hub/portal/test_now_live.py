@@ -97,7 +97,7 @@ def test_the_class_is_seen_as_it_works_without_a_reload_and_the_focus_stays(at: 
     teacher.evaluate("window.still = 'here'")
 
     tell(teacher, served, "alice", room_for_all=False)
-    expect(teacher.locator('[data-student="alice"]')).to_contain_text("Find the mask", timeout=15_000)
+    expect(teacher.locator('[data-student="alice"]')).to_contain_text("Find the mask", timeout=60_000)
     expect(teacher.get_by_role("region", name="IPv4 subnetting")).to_contain_text("room for all: 1")
 
     alice = at("alice")
@@ -105,13 +105,13 @@ def test_the_class_is_seen_as_it_works_without_a_reload_and_the_focus_stays(at: 
     alice.get_by_label("What is it about?").fill("Why /26?")
     alice.get_by_role("button", name="Raise my hand").click()
     expect(alice.get_by_text("An instructor will see it.")).to_be_visible()
-    expect(teacher.get_by_text("Why /26?")).to_be_visible(timeout=15_000)
+    expect(teacher.get_by_text("Why /26?")).to_be_visible(timeout=60_000)
     expect(teacher.locator('[data-hand="alice"]')).to_contain_text("Find the mask")
 
     answered = teacher.get_by_role("button", name="Answered: lower the hand of Alice")
     answered.focus()
     tell(teacher, served, "bob", the_prefix=False)
-    expect(teacher.locator('[data-student="bob"]')).to_be_visible(timeout=15_000)
+    expect(teacher.locator('[data-student="bob"]')).to_be_visible(timeout=60_000)
     expect(answered).to_be_focused()
     assert teacher.evaluate("window.still") == "here"
 
@@ -127,11 +127,11 @@ def test_both_sides_of_a_raised_hand_see_the_other_by_keyboard(at: Any, served: 
     teacher.goto(served.url + NOW)
     teacher.get_by_role("button", name="I am coming").focus()
     teacher.keyboard.press("Enter")
-    expect(alice.get_by_text("teacher has seen your hand and is coming.")).to_be_visible(timeout=15_000)
+    expect(alice.get_by_text("teacher has seen your hand and is coming.")).to_be_visible(timeout=60_000)
     teacher.get_by_role("button", name="Answered").focus()
     teacher.keyboard.press("Enter")
     expect(teacher.get_by_text("No hand is up.")).to_be_visible()
-    expect(alice.get_by_text("teacher answered and lowered your hand")).to_be_visible(timeout=15_000)
+    expect(alice.get_by_text("teacher answered and lowered your hand")).to_be_visible(timeout=60_000)
     expect(alice.get_by_role("button", name="Raise my hand")).to_be_visible()
 
 

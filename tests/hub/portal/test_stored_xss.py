@@ -206,7 +206,7 @@ def test_a_question_and_an_answer_that_comes_into_its_page_do_not_run(
     bob = Person("bob", frozenset({"nbgrader-ict101"}))
 
     planted.store.answer("ict101", planted.asked, bob, hostile("live"))
-    page.get_by_text(f"/{CANARY}?live").wait_for(timeout=15_000)
+    page.get_by_text(f"/{CANARY}?live").wait_for(timeout=60_000)
 
     assert watch.signs() == []
     assert page.locator("article :is(script, svg, img, iframe, input, a, style, meta)").count() == 0
@@ -223,7 +223,7 @@ def test_what_a_server_says_as_it_starts_does_not_run(at: Any, served: Any, plan
     page.goto(f"{served.url}starting/base?course=ict101&lab=lab-one")
     if how == "failed":
         served.hub.servers = {}
-    page.get_by_text(f"/{CANARY}?{how}").first.wait_for(timeout=15_000)
+    page.get_by_text(f"/{CANARY}?{how}").first.wait_for(timeout=60_000)
 
     assert watch.signs() == []
 
@@ -238,9 +238,9 @@ def test_what_comes_into_a_live_page_does_not_run(at: Any, served: Any, planted:
 
     with _alone(planted.settings.places, "ict101", "lab-one"):  # its process is somewhere
         page.goto(f"{served.url}courses/ict101/labs/lab-one")
-        page.locator("[data-student='alice']", has_text="waiting").wait_for(timeout=15_000)
+        page.locator("[data-student='alice']", has_text="waiting").wait_for(timeout=60_000)
         store.items_finished(job.id, [(hostile_report(planted.alices, job.id, "live"), "w")])
-        page.locator("[data-student='alice']", has_text=f"/{CANARY}?live").wait_for(timeout=15_000)
+        page.locator("[data-student='alice']", has_text=f"/{CANARY}?live").wait_for(timeout=60_000)
         signs = watch.signs()
     store.finish_job(job.id, "done")
 
