@@ -35,6 +35,7 @@ from hub.demoplan import (
 )
 from hub.images import image_name
 from hub.settings import Settings
+from hub.wholefile import write_whole
 from labs import build
 from labs.library import Library
 from labs.model import Attempt, Lab
@@ -185,10 +186,7 @@ def _wanted(
         library.lab(name)
     now = datetime.now(UTC)
     wanted = Wanted(30 if students is None else students, tuple(dict.fromkeys(chosen)), seed or 0, now)
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fresh = file.with_suffix(".new")
-    fresh.write_text(wanted.dumps(), encoding="utf-8")
-    fresh.replace(file)
+    write_whole(file, wanted.dumps())
     return wanted
 
 

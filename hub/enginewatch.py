@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import json
 import logging
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -20,6 +19,7 @@ from hub.images import ImageState, states
 from hub.settings import Settings
 from hub.site import site_label
 from hub.spawners.docker import ENVIRONMENT_LABEL, PERSON_LABEL, SITE_LABEL
+from hub.wholefile import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def look(settings: Settings) -> None:
     """Look once. Takes a second or two."""
     findings = examine(settings)
     found = Seen(findings, _images(settings) if findings.docker["available"] else ())
-    _keep(_file(settings), asdict(found))
+    write_whole(_file(settings), json.dumps(asdict(found)))
 
 
 def look_at_servers(settings: Settings) -> None:
@@ -75,7 +75,7 @@ def look_at_servers(settings: Settings) -> None:
                         container.labels[each] for each in (PERSON_LABEL, ENVIRONMENT_LABEL)
                     )
                     seen.setdefault(person, {})[environment] = asdict(_used(container))
-    _keep(_servers_file(settings), seen)
+    write_whole(_servers_file(settings), json.dumps(seen))
 
 
 def _used(container: Any) -> Memory:
@@ -115,13 +115,6 @@ def _engine() -> Iterator[docker.DockerClient]:
         yield client
     finally:
         client.close()
-
-
-def _keep(file: Path, found: Any) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fresh = file.with_suffix(f".{os.getpid()}")
-    fresh.write_text(json.dumps(found), encoding="utf-8")
-    fresh.replace(file)
 
 
 def _file(settings: Settings) -> Path:

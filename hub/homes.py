@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 from hub.settings import Settings
+from hub.wholefile import write_whole
 
 WARN = 0.8
 STOP = 1.25
@@ -141,10 +142,7 @@ def keep(settings: Settings, found: Mapping[str, Home]) -> None:
         }
         for name, home in found.items()
     }
-    file = _file(settings)
-    fresh = file.with_suffix(".new")
-    fresh.write_text(json.dumps(kept), encoding="utf-8")
-    fresh.replace(file)
+    write_whole(_file(settings), json.dumps(kept))
 
 
 def _file(settings: Settings) -> Path:

@@ -8,7 +8,6 @@ import io
 import os
 import platform
 import re
-import secrets
 import shutil
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hub.settings import Settings
+from hub.wholefile import write_whole
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "images"
@@ -248,10 +248,7 @@ def name_files(client: docker.DockerClient, image: str, uid: int, gid: int, fold
                 member = archive.extractfile(Path(inside).name)
                 text = member.read().decode() if member else ""
             text = re.sub(r"^student:x:\d+(:\d+(?=:))?", f"student:x:{own}", text, flags=re.MULTILINE)
-            fresh = file.with_name(f"{file.name}.{secrets.token_hex(4)}")  # others may be doing the same
-            fresh.write_text(text, encoding="utf-8")
-            fresh.chmod(0o644)
-            fresh.replace(file)
+            write_whole(file, text)
     finally:
         container.remove(force=True)
     return files

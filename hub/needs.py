@@ -21,6 +21,7 @@ from hub.portal.languages import spoken
 from hub.settings import Settings
 from hub.site import CONTAINED
 from hub.spawners.docker import NESTED
+from hub.wholefile import write_whole
 from labs.model import Lab
 
 log = logging.getLogger(__name__)
@@ -56,11 +57,7 @@ def look(settings: Settings, mode: str) -> Offers:
                 found[environment] = {"where": where, "features": json.loads(told)}
             except (docker.errors.DockerException, subprocess.SubprocessError, OSError, ValueError) as error:
                 log.warning("%s: what it offers to labs could not be tried: %s", environment, error)
-    file = _file(settings)
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fresh = file.with_suffix(f".{os.getpid()}")
-    fresh.write_text(json.dumps(found, indent=1), encoding="utf-8")
-    fresh.replace(file)
+    write_whole(_file(settings), json.dumps(found, indent=1))
     return offers(settings)
 
 

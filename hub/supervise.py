@@ -18,6 +18,7 @@ from pathlib import Path
 from hub.settings import Settings, in_url
 from hub.site import Site, SiteError, is_held, is_listening
 from hub.tls import CertificateError, Renewal, listening, traefik_folder, write
+from hub.wholefile import write_whole
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = Path(sys.executable).parent
@@ -57,9 +58,7 @@ class Part:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        whole = self.pid_file.with_suffix(".new")  # nobody reads half a number
-        whole.write_text(str(self.process.pid), encoding="ascii")
-        whole.replace(self.pid_file)
+        write_whole(self.pid_file, str(self.process.pid))  # nobody reads half a number
 
     def ended(self) -> bool:
         """Whether it is not running (any more)."""

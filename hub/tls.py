@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import stat
 import time
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from hub.settings import Settings, in_url
+from hub.wholefile import write_whole
 
 HSTS_S = 365 * 24 * 3600
 SOON = timedelta(days=14)
@@ -212,12 +212,9 @@ def write(settings: Settings) -> Certificate | None:
     else:
         settings.places.secrets.mkdir(parents=True, exist_ok=True, mode=0o700)
     hsts = {"headers": {"stsSeconds": HSTS_S}}
-    whole = file.with_suffix(".new")
-    whole.unlink(missing_ok=True)
-    with os.fdopen(os.open(whole, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as stream:
-        # JSON is YAML; without the indent Traefik would take two braces in a row for a template
-        json.dump({"http": {"middlewares": {"hsts": hsts}}, "tls": tls}, stream, indent=1)
-    whole.replace(file)
+    # JSON is YAML; without the indent Traefik would take two braces in a row for a template
+    said = json.dumps({"http": {"middlewares": {"hsts": hsts}}, "tls": tls}, indent=1)
+    write_whole(file, said, mode=0o600)
     return certificate
 
 
