@@ -64,8 +64,8 @@ def jupyterlab(home: Path, port: int, url: str, role: str) -> Iterator[Callable[
                 time.sleep(0.1)
         yield ask
     finally:
-        process.terminate()
-        process.wait(timeout=20)
+        process.kill()  # asked to end, it may wait for a thread of its own that waits for it
+        process.wait()
 
 
 @pytest.fixture
