@@ -16,5 +16,5 @@ who, port = next(one for one, answer in said.items() if one[1] in SERVICES and a
 with branch[who].capture("eth0", file="branch.pcap"):
     for each in SERVICES:
         knock(branch[who], SHOP, each)
-ttl = int(fields("branch.pcap", f"ip.src == {SHOP} && tcp.flags.reset == 1", "ip.ttl")[0][0])
+ttl = int(fields("branch.pcap", f"ip.src == {SHOP} && tcp.flags.reset == 1 && tcp.srcport == {port}", "ip.ttl")[0][0])
 reset = {"host": who, "port": port, "ttl": ttl, "sender": "shop"}
