@@ -7,7 +7,8 @@ A visit is a student whose server runs, on the way to the lab's notebook, until 
 first cell of code has run (seconds). kb and requests: what came over the line, by Chromium's own count of encoded bytes;
 what it had kept counts nothing, and messages of WebSockets are not in it. server_cpu_s: CPU of the student's container
 meanwhile, the kernel's included. cold: the first visit in a new profile of Chromium; warm: of five later ones in it, each
-after the kernel was ended, the one whose seconds are in the middle. The line is Chromium's emulation: all its requests share the bandwidth, each answer waits the latency.
+after the kernel was ended, the one whose seconds are in the middle. The line is Chromium's emulation: all its requests
+share the bandwidth, each answer waits the latency.
 ours_light is what the portal offers beside Start for a slow line, Notebook 7. ratio: divided by stock's of the same kind.
 
 Stock is as benchmarks/spawn.py has it.

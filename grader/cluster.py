@@ -37,9 +37,7 @@ def get_ready() -> None:
         "DASK_LOGGING__DISTRIBUTED", "error"
     )  # Dask reads it when it is imported; its INFO is no news
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["distributed", "distributed.nanny", "distributed.worker", STEADY, "grader.work"]
-    )
+    context.set_forkserver_preload(["distributed", "distributed.nanny", "distributed.worker", "grader.work"])
     forkserver.ensure_running()
 
 

@@ -103,7 +103,7 @@ def test_kill_ends_everything_it_started(
     assert run.poll() is None
     run.kill()
     run.kill()  # safe to call again
-    assert run.wait(60) == killed
+    assert run.wait(40) == killed
     wait_for(lambda: not processes_with(mark))
 
 

@@ -1,4 +1,7 @@
-"""What a notebook's page asks for ahead, in a real browser: JupyterLab's own page first, then answers that fail or grow old."""
+"""What a notebook's page asks for ahead, in a real browser: who gets an answer, and when it is asked for anew.
+
+That JupyterLab and Notebook ask for just this is in tests/conformance/test_student_server.py.
+"""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ def test_sigterm_ends_everything_at_once(start: Start, mark: str) -> None:
     guard = start(argv=["sh", "-c", f"trap '' TERM; sleep 50 & sh -c 'sleep 50; : {mark}'"])
     wait_for(lambda: alive(mark))
     guard.send_signal(signal.SIGTERM)
-    assert guard.wait(60) == 137
+    assert guard.wait(40) == 137
     assert not alive(mark)
 
 
@@ -146,7 +146,7 @@ def test_a_grace_has_an_end(start: Start) -> None:
     assert guard.stdout
     assert guard.stdout.readline() == "ready\n"
     guard.send_signal(signal.SIGTERM)
-    assert guard.wait(60) == 137
+    assert guard.wait(40) == 137
 
 
 @pytest.mark.parametrize("outlive", [False, True])
